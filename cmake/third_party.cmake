@@ -1,0 +1,28 @@
+# Every third-party target in one place. System packages come from the distribution; what ./dev setup
+# fetched by version and hash lies under HEARTH_PREFIX.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(Boost 1.83 REQUIRED COMPONENTS json)
+find_package(OpenSSL REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(prometheus-cpp REQUIRED COMPONENTS core)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+if(HEARTH_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+# Boost headers are system headers: their warnings are not ours.
+add_library(hearth_boost INTERFACE)
+target_link_libraries(hearth_boost INTERFACE Boost::headers Threads::Threads)
+target_compile_definitions(hearth_boost INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_VISIBILITY)
+
+# oneDNN: x86-64 builds come pinned from its publisher; elsewhere the encoder uses its own kernels.
+set(HEARTH_ONEDNN_ROOT ${HEARTH_PREFIX}/onednn)
+if(EXISTS ${HEARTH_ONEDNN_ROOT}/include/oneapi/dnnl/dnnl.hpp)
+  add_library(hearth_onednn SHARED IMPORTED)
+  set_target_properties(hearth_onednn PROPERTIES
+    IMPORTED_LOCATION ${HEARTH_ONEDNN_ROOT}/lib/libdnnl.so.3
+    INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${HEARTH_ONEDNN_ROOT}/include)
+endif()
