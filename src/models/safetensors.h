@@ -19,11 +19,13 @@ enum class TensorType : std::uint8_t { F32, F16, BF16 };
 struct TensorView {
     TensorType type = TensorType::F32;
     std::vector<std::size_t> shape;
-    std::span<const std::byte> bytes;  // little-endian, row-major; valid while the file object lives
+    // Little-endian, row-major, as aligned as the file has it; valid while the file object lives.
+    std::span<const std::byte> bytes;
 };
 
-// The header of a safetensors file, checked: offsets inside the file, no overlap, sizes matching shapes, at
-// most 16 MiB of header and 65,536 tensors. Tensors of other types are listed by name but refused by find().
+// The header of a safetensors file, checked: offsets inside the file, no overlap, sizes matching
+// shapes, at most 16 MiB of header and 65,536 tensors, no byte of data unnamed. Tensors of other
+// types are listed by name but refused by find().
 struct SafetensorsHeader {
     struct Entry {
         std::string type;
@@ -40,7 +42,8 @@ struct SafetensorsHeader {
 Result<SafetensorsHeader> parse_safetensors_header(std::span<const std::byte> front,
                                                    std::uint64_t file_bytes);
 
-// A memory-mapped safetensors file. Immutable, thread-safe. Source: huggingface/safetensors, format 0.4.
+// A memory-mapped safetensors file. Immutable, thread-safe. Source: huggingface/safetensors, format
+// 0.4.
 class Safetensors {
   public:
     static Result<std::unique_ptr<Safetensors>> open(const std::filesystem::path& file);
