@@ -52,6 +52,8 @@ class Safetensors {
     Safetensors& operator=(const Safetensors&) = delete;
 
     const SafetensorsHeader& header() const { return header_; }
+    // The whole file, header included; valid while this object lives.
+    std::span<const std::byte> bytes() const { return mapping_; }
     // Errors: NotFound, InvalidArgument (unsupported type).
     Result<TensorView> find(std::string_view name) const;
 
