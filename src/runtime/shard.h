@@ -35,8 +35,8 @@ class Shards {
     std::unique_ptr<Impl> impl_;
 };
 
-// Cores this process may use: the smaller of its affinity mask and its cgroup CPU quota (v1 and v2),
-// rounded up, at least 1.
+// Cores this process may use: the smaller of its affinity mask and its cgroup CPU quota (v1 and
+// v2), rounded up, at least 1.
 std::size_t cpu_quota();
 
 }  // namespace hearth::runtime
