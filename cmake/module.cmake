@@ -34,7 +34,9 @@ function(add_module name)
   endif()
   target_include_directories(hearth_${target} ${scope} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(hearth_${target} ${scope} ${links} ${M_LIBS})
-  set_property(GLOBAL APPEND PROPERTY HEARTH_MODULES "${name}|${M_ABOUT}|${M_DEPS}")
+  list(JOIN M_DEPS "," deps)
+  list(JOIN M_TEST_DEPS "," test_deps)
+  set_property(GLOBAL APPEND PROPERTY HEARTH_MODULES "${name}|${M_ABOUT}|${deps}|${test_deps}")
   if(M_TESTS AND HEARTH_TESTS)
     add_module_test(${target} "${M_TESTS}" "${M_TEST_DEPS}")
   endif()
@@ -60,7 +62,8 @@ function(add_module_test target sources deps)
   set_tests_properties(${target} PROPERTIES TIMEOUT 300)
 endfunction()
 
-# Writes "name|about|deps" lines for the table in README.md, which ./dev tidy compares.
+# Writes "name|about|deps|test deps" lines, from which ./dev tidy checks the includes and the table in
+# README.md.
 function(write_module_table)
   get_property(modules GLOBAL PROPERTY HEARTH_MODULES)
   list(JOIN modules "\n" text)

@@ -18,6 +18,11 @@ add_library(hearth_boost INTERFACE)
 target_link_libraries(hearth_boost INTERFACE Boost::headers Threads::Threads)
 target_compile_definitions(hearth_boost INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_VISIBILITY)
 
+# CMake run by hand finds the prefix where ./dev setup puts it when nothing else is said.
+if(NOT HEARTH_PREFIX)
+  set(HEARTH_PREFIX $ENV{HOME}/.cache/hearth/prefix)
+endif()
+
 # oneDNN: x86-64 builds come pinned from its publisher; elsewhere the encoder uses its own kernels.
 set(HEARTH_ONEDNN_ROOT ${HEARTH_PREFIX}/onednn)
 if(EXISTS ${HEARTH_ONEDNN_ROOT}/include/oneapi/dnnl/dnnl.hpp)
