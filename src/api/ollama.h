@@ -11,12 +11,13 @@
 #include "inference/embed.h"
 #include "models/model.h"
 
-// The Ollama dialect: /api/embed, /api/embeddings, /api/tags, /api/show, /api/ps, /api/version and the
-// liveness text. Pure functions. Source: ollama/ollama server/routes.go and api/types.go, August 2026.
+// The Ollama dialect: /api/embed, /api/embeddings, /api/tags, /api/show, /api/ps, /api/version and
+// the liveness text. Pure functions. Source: ollama/ollama server/routes.go and api/types.go,
+// August 2026.
 namespace hearth::api::ollama {
 
-// Body of POST /api/embed. No input, or an empty one, leaves `inputs` empty: load the model and answer [].
-// Errors: InvalidArgument with `param`.
+// Body of POST /api/embed. No input, or an empty one, leaves `inputs` empty: load the model and
+// answer []. Errors: InvalidArgument with `param`.
 Result<inference::EmbedRequest> parse_embed(std::string_view body);
 // Body of POST /api/embeddings (one prompt); as above.
 Result<inference::EmbedRequest> parse_embeddings(std::string_view body);

@@ -20,8 +20,8 @@ struct EmbeddingsCall {
     VectorFormat format = VectorFormat::Float;
 };
 
-// Body of POST /v1/embeddings. At most 2,048 inputs and 300,000 tokens in total (token_max counts the texts,
-// the ids are counted here). Unknown fields are ignored; of equal keys the last counts.
+// Body of POST /v1/embeddings. At most 2,048 inputs and 300,000 tokens in total (token_max counts
+// the texts, the ids are counted here). Unknown fields are ignored; of equal keys the last counts.
 // Errors: InvalidArgument with `param`.
 Result<EmbeddingsCall> parse_embeddings(std::string_view body);
 

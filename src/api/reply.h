@@ -10,7 +10,7 @@ namespace hearth::api {
 struct Reply {
     int status = 200;
     std::string content_type = "application/json";
-    std::string body;
+    std::string body = {};
     std::optional<std::chrono::seconds> retry_after = {};  // Retry-After, at least one second
 };
 

@@ -19,8 +19,7 @@ Result<inference::EmbedRequest> parse_embed(std::string_view body);
 // A bare list of vectors.
 Reply encode_embed(const inference::EmbedReply& reply);
 
-Reply encode_info(const models::Model& model, std::string_view version,
-                  const ServerLimits& limits);
+Reply encode_info(const models::Model& model, std::string_view version, const ServerLimits& limits);
 
 Reply encode_error(const Error& error);
 

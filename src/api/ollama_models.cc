@@ -1,0 +1,212 @@
+#include <algorithm>
+#include <vector>
+
+#include "api/json_text.h"
+#include "api/ollama.h"
+#include "base/format.h"
+
+// What Ollama's clients are told of models: tags, ps and show.
+namespace hearth::api::ollama {
+namespace {
+
+using models::Model;
+
+// "22.71M", "137M", "1.5B": as this dialect shows a count of parameters.
+std::string parameter_size(std::uint64_t count) {
+    const auto shown = [](double value, char unit) {
+        std::string text = format("{:.2f}", value);
+        while (text.back() == '0') text.pop_back();
+        if (text.back() == '.') text.pop_back();
+        return text + unit;
+    };
+    const auto number = static_cast<double>(count);
+    if (count >= 1'000'000'000) return shown(number / 1e9, 'B');
+    if (count >= 1'000'000) return shown(number / 1e6, 'M');
+    if (count >= 1'000) return shown(number / 1e3, 'K');
+    return std::to_string(count);
+}
+
+// GGUF writes architectures with a hyphen.
+std::string architecture(const Model& model) {
+    std::string name = model.family;
+    std::ranges::replace(name, '_', '-');
+    return name;
+}
+
+void append_strings(std::string& out, const std::vector<std::string>& texts) {
+    out += '[';
+    for (const std::string& text : texts) {
+        if (&text != texts.data()) out += ',';
+        append_text(out, text);
+    }
+    out += ']';
+}
+
+void append_details(std::string& out, const Model& model) {
+    const std::string family = architecture(model);
+    out += R"({"parent_model":"","format":)";
+    append_text(out, model.format);
+    out += R"(,"family":)";
+    append_text(out, family);
+    out += R"(,"families":)";
+    append_strings(out, {family});
+    out += R"(,"parameter_size":)";
+    append_text(out, parameter_size(model.parameters));
+    out += R"(,"quantization_level":)";
+    append_text(out, model.precision);
+    out += R"(,"context_length":)";
+    append_integer(out, static_cast<std::uint64_t>(model.context_length));
+    out += R"(,"embedding_length":)";
+    append_integer(out, static_cast<std::uint64_t>(model.embedding_length));
+    out += '}';
+}
+
+void append_head(std::string& out, const Model& model) {
+    out += R"({"name":)";
+    append_text(out, model.name);
+    out += R"(,"model":)";
+    append_text(out, model.name);
+}
+
+// Members of model_info: "ARCHITECTURE.key" and "general.key".
+class Info {
+  public:
+    Info(std::string& out, std::string architecture)
+        : out_(out), architecture_(std::move(architecture)) {
+        out_ += R"({"general.architecture":)";
+        append_text(out_, architecture_);
+    }
+    void general(std::string_view key, std::uint64_t value) {
+        name("general", key);
+        append_integer(out_, value);
+    }
+    void size(std::string_view key, std::uint64_t value) {
+        name(architecture_, key);
+        append_integer(out_, value);
+    }
+    void number(std::string_view key, float value) {
+        name(architecture_, key);
+        append_number(out_, value);
+    }
+    void flag(std::string_view key, bool value) {
+        name(architecture_, key);
+        out_ += value ? "true" : "false";
+    }
+    void finish() { out_ += '}'; }
+
+  private:
+    void name(std::string_view scope, std::string_view key) {
+        out_ += ',';
+        append_text(out_, format("{}.{}", scope, key));
+        out_ += ':';
+    }
+
+    std::string& out_;
+    std::string architecture_;
+};
+
+// llama.cpp's enum llama_pooling_type.
+std::uint64_t gguf_pooling(models::Pooling pooling) {
+    switch (pooling) {
+        case models::Pooling::Mean:
+            return 1;
+        case models::Pooling::Cls:
+            return 2;
+        case models::Pooling::LastToken:
+            return 3;
+    }
+    return 1;
+}
+
+// The keys a GGUF of this model would have. context_length is the window served: clients cut their
+// texts by it.
+void append_model_info(std::string& out, const Model& model) {
+    const models::EncoderConfig& encoder = model.encoder;
+    Info info(out, architecture(model));
+    info.general("parameter_count", model.parameters);
+    info.size("block_count", encoder.layers);
+    info.size("context_length", model.context_length);
+    info.size("embedding_length", model.embedding_length);
+    info.size("feed_forward_length", encoder.intermediate);
+    info.size("attention.head_count", encoder.heads);
+    info.number("attention.layer_norm_epsilon", encoder.norm_epsilon);
+    info.flag("attention.causal", false);
+    info.size("pooling_type", gguf_pooling(encoder.pooling));
+    info.flag("normalize_embeddings", encoder.normalize);
+    info.size("vocab_size", encoder.vocabulary);
+    if (encoder.rotary_base > 0) info.number("rope.freq_base", encoder.rotary_base);
+    info.finish();
+}
+
+}  // namespace
+
+Reply encode_tags(std::span<const Model> models) {
+    Reply answer{.body = R"({"models":[)"};
+    std::string& out = answer.body;
+    for (const Model& model : models) {
+        if (&model != models.data()) out += ',';
+        append_head(out, model);
+        out += R"(,"modified_at":)";
+        out += '"';
+        append_time(out, model.modified_unix_ns);
+        out += R"(","size":)";
+        append_integer(out, model.size_bytes);
+        out += R"(,"digest":)";
+        append_text(out, model.digest);
+        out += R"(,"details":)";
+        append_details(out, model);
+        out += R"(,"capabilities":)";
+        append_strings(out, model.capabilities);
+        out += '}';
+    }
+    out += "]}";
+    return answer;
+}
+
+Reply encode_ps(std::span<const RunningModel> running) {
+    std::vector<RunningModel> order(running.begin(), running.end());
+    std::ranges::sort(order, [](const RunningModel& a, const RunningModel& b) {
+        if (a.expires_unix_ns != b.expires_unix_ns) return a.expires_unix_ns > b.expires_unix_ns;
+        return a.model->name < b.model->name;
+    });
+    Reply answer{.body = R"({"models":[)"};
+    std::string& out = answer.body;
+    for (const RunningModel& entry : order) {
+        if (&entry != order.data()) out += ',';
+        append_head(out, *entry.model);
+        out += R"(,"size":)";
+        append_integer(out, entry.resident_bytes);
+        out += R"(,"digest":)";
+        append_text(out, entry.model->digest);
+        out += R"(,"details":)";
+        append_details(out, *entry.model);
+        out += R"(,"expires_at":")";
+        append_time(out, entry.expires_unix_ns);
+        out += R"(","size_vram":)";
+        append_integer(out, entry.device_bytes);
+        out += R"(,"context_length":)";
+        append_integer(out, static_cast<std::uint64_t>(entry.model->context_length));
+        out += '}';
+    }
+    out += "]}";
+    return answer;
+}
+
+Reply encode_show(const Model& model) {
+    Reply answer;
+    std::string& out = answer.body;
+    out += R"({"modelfile":)";
+    append_text(out, format("FROM {}\n", model.name));
+    out += R"(,"parameters":"","template":"{{ .Prompt }}","details":)";
+    append_details(out, model);
+    out += R"(,"model_info":)";
+    append_model_info(out, model);
+    out += R"(,"capabilities":)";
+    append_strings(out, model.capabilities);
+    out += R"(,"modified_at":")";
+    append_time(out, model.modified_unix_ns);
+    out += R"("})";
+    return answer;
+}
+
+}  // namespace hearth::api::ollama
