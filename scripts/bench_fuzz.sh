@@ -61,14 +61,20 @@ run_fuzzer() {
 }
 
 verb_fuzz() {
-    local name=${1:-} seconds=${2:-30} program status=0 jobs=() job
+    local name=${1:-} seconds=${2:-30}
     [[ -n $name ]] || die "which fuzzer? ./dev fuzz all, or one of: $(our_files '*_fuzz.cc' | xargs -r -n1 basename -s .cc | tr '\n' ' ')"
     [[ $seconds =~ ^[0-9]+$ ]] || die "seconds must be a whole number, not \"$seconds\""
     build_preset fuzz all
     [[ $name == all ]] || [[ -x build/fuzz/fuzzers/$name ]] || die "there is no fuzzer named $name"
-    for program in build/fuzz/fuzzers/*; do
+    run_fuzzers fuzz "$name" "$seconds"
+}
+
+# run_fuzzers PRESET NAME|all SECONDS: as many at once as there are cores.
+run_fuzzers() {
+    local preset=$1 name=$2 seconds=$3 program status=0 jobs=() job
+    for program in "build/$preset"/fuzzers/*; do
         [[ -x $program && ($name == all || $name == "$(basename "$program")") ]] || continue
-        while (($(jobs -rp | wc -l) >= JOBS)); do wait -n || status=1; done
+        while (($(jobs -rp | wc -l) >= JOBS)); do sleep 0.2; done
         run_fuzzer "$program" "$seconds" &
         jobs+=($!)
     done

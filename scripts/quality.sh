@@ -16,13 +16,15 @@ TEXT
 
 help_tidy() {
     cat <<'TEXT'
-usage: ./dev tidy
+usage: ./dev tidy [--fix]
 
 Checks the rules of style that no compiler knows: layers, lengths, coroutine rules, tables and file
-names in the documents. Each finding is one line: file:line: rule: what is wrong.
+names in the documents. Each finding is one line: file:line: rule: what is wrong. --fix rewrites the
+table of modules in README.md.
 
 examples:
   ./dev tidy
+  ./dev tidy --fix
 TEXT
 }
 
@@ -46,7 +48,7 @@ verb_fmt() {
 
 verb_tidy() {
     build_preset release hearth_tidy
-    our_files | build/release/hearth_tidy --modules build/release/modules.txt
+    our_files | build/release/hearth_tidy --modules build/release/modules.txt "$@"
 }
 
 # The scripts themselves; those in scripts/ are read through dev, which sources them.
