@@ -55,6 +55,20 @@ configure() {
     }
 }
 
+# Ninja's output where there is no terminal: a line every quarter of a long build, and whatever is
+# not a status line.
+quiet_ninja() {
+    local line quarter=0
+    while IFS= read -r line; do
+        if [[ ! $line =~ ^\[([0-9]+)/([0-9]+)\] ]]; then
+            printf '%s\n' "$line" >&2
+        elif ((BASH_REMATCH[2] > 20 && 4 * BASH_REMATCH[1] / BASH_REMATCH[2] > quarter)); then
+            quarter=$((4 * BASH_REMATCH[1] / BASH_REMATCH[2]))
+            say "   $((25 * quarter))% of ${BASH_REMATCH[2]}"
+        fi
+    done
+}
+
 # build_preset PRESET TARGET...
 build_preset() {
     local preset=$1
@@ -64,7 +78,7 @@ build_preset() {
     if [[ -t 2 ]]; then
         cmake --build "build/$preset" --target "$@" >&2
     else
-        cmake --build "build/$preset" --target "$@" | grep -vE '^\[[0-9]+/[0-9]+\]' >&2 || ((PIPESTATUS[0] == 0))
+        cmake --build "build/$preset" --target "$@" 2>&1 | quiet_ninja
     fi || die "the preset $preset does not build"
 }
 

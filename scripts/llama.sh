@@ -14,7 +14,7 @@ llama_key() {
     pin node-llama-cpp
     { printf '%s\n' "$pin_hash" "$(find_nvcc)" "$(uname -m)"
       grep -m1 -E '^(flags|Features)' /proc/cpuinfo || true
-      cat scripts/llama.sh; } | sha256sum | cut -c1-16
+      cat scripts/llama.sh cmake/llama_build.cmake; } | sha256sum | cut -c1-16
 }
 
 ensure_llama() {
@@ -68,6 +68,7 @@ configure_llama() {
         -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=ON \
         -DGGML_CCACHE=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
         -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF \
+        "-DCMAKE_PROJECT_llama.cpp_INCLUDE=$ROOT/cmake/llama_build.cmake" \
         -DLLAMA_ALL_WARNINGS=OFF -DGGML_ALL_WARNINGS=OFF -DMTMD_VIDEO=OFF "${cuda[@]}"
 }
 

@@ -26,7 +26,7 @@ TEXT
 
 # Changes whenever anything that setup would do changes.
 setup_key() {
-    { cat "$LOCK_FILE" scripts/packages.sh scripts/pins.sh scripts/llama.sh scripts/setup.sh /etc/os-release
+    { cat "$LOCK_FILE" scripts/packages.sh scripts/pins.sh scripts/llama.sh cmake/llama_build.cmake /etc/os-release
       uname -m
       grep -m1 -E '^(flags|Features)' /proc/cpuinfo || true
       find_nvcc; } | sha256sum | cut -c1-16
