@@ -226,12 +226,6 @@ class Handler {
     std::string text_;
 };
 
-bool is_surrogate_error(const boost::system::error_code& error) {
-    return error == json::error::illegal_leading_surrogate ||
-           error == json::error::illegal_trailing_surrogate ||
-           error == json::error::expected_utf16_escape;
-}
-
 int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -326,8 +320,9 @@ Result<Body> read_body(std::string_view text, const BodyRules& rules) {
         const Outcome outcome = run_parser(parser, text);
         if (!outcome.error) return std::move(handler.body);
         if (handler.problem) return fail(std::move(*handler.problem));
-        if (last || !is_surrogate_error(outcome.error)) return fail(syntax_error(text, outcome));
-        repaired = repair_surrogates(text);
+        // The parser has no word of its own for every kind of lone surrogate: repair and see.
+        if (!last) repaired = repair_surrogates(text);
+        if (last || repaired == text) return fail(syntax_error(text, outcome));
         text = repaired;
     }
     return fail(Code::Internal, "unreachable");
@@ -340,6 +335,28 @@ Error bad_member(std::string_view name, std::string message) {
 
 Error wrong_member(std::string_view name, std::string_view expected, const Scalar& found) {
     return bad_member(name, format("{} must be {}, not {}", name, expected, describe(found)));
+}
+
+Result<void> Body::require_inputs(std::string_view name) const {
+    if (shape == Shape::Absent) {
+        return fail(
+            bad_member(name, format("{} is required: a string, a list of strings, a list of "
+                                    "token ids or a list of such lists",
+                                    name)));
+    }
+    if (inputs.empty()) {
+        Error error = bad_member(name, format("{} must not be an empty list", name));
+        error.reason = "empty";
+        return fail(std::move(error));
+    }
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const auto* text = std::get_if<std::string>(&inputs[i]);
+        if (text != nullptr ? !text->empty() : !std::get<TokenIds>(inputs[i]).empty()) continue;
+        const std::string at = shape == Shape::Text ? std::string(name) : format("{}[{}]", name, i);
+        return fail(bad_member(at, format("{} must not be {}", at,
+                                          text != nullptr ? "an empty string" : "an empty list")));
+    }
+    return {};
 }
 
 const Scalar* Body::find(std::string_view name) const {

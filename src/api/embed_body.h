@@ -39,6 +39,9 @@ struct Body {
     // In the order they came; of equal names the last counts.
     std::vector<std::pair<std::string, Scalar>> members;
 
+    // The input is present, and neither it nor one of its items is empty. `name` is the input's.
+    // Errors: InvalidArgument with `param`; reason "empty" for a list without items.
+    Result<void> require_inputs(std::string_view name) const;
     // nullptr when absent or null.
     const Scalar* find(std::string_view name) const;
     // The checked value, `otherwise` when absent. Errors: InvalidArgument with `param`.

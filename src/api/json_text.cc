@@ -27,18 +27,10 @@ void append_escape(std::string& out, char c) {
     out += '\\';
     switch (c) {
         case '"':
-        case '\\':
-            out += c;
-            return;
-        case '\n':
-            out += 'n';
-            return;
-        case '\r':
-            out += 'r';
-            return;
-        case '\t':
-            out += 't';
-            return;
+        case '\\': out += c; return;
+        case '\n': out += 'n'; return;
+        case '\r': out += 'r'; return;
+        case '\t': out += 't'; return;
         default:
             out += "u00";
             out += kHex[static_cast<unsigned char>(c) >> 4];

@@ -108,12 +108,9 @@ class Info {
 // llama.cpp's enum llama_pooling_type.
 std::uint64_t gguf_pooling(models::Pooling pooling) {
     switch (pooling) {
-        case models::Pooling::Mean:
-            return 1;
-        case models::Pooling::Cls:
-            return 2;
-        case models::Pooling::LastToken:
-            return 3;
+        case models::Pooling::Mean: return 1;
+        case models::Pooling::Cls: return 2;
+        case models::Pooling::LastToken: return 3;
     }
     return 1;
 }

@@ -14,8 +14,6 @@ namespace hearth::api::openai {
 namespace {
 
 using inference::EmbedReply;
-using inference::EmbedRequest;
-using inference::TokenIds;
 
 constexpr std::array<std::string_view, 4> kMembers = {"model", "encoding_format", "dimensions",
                                                       "user"};
@@ -26,26 +24,6 @@ Result<VectorFormat> read_format(const Body& body) {
     if (format.empty() || format == "float") return VectorFormat::Float;
     if (format == "base64") return VectorFormat::Base64;
     return fail(wrong_member("encoding_format", "\"float\" or \"base64\"", Scalar(format)));
-}
-
-Result<void> check_inputs(const Body& body) {
-    if (body.shape == Body::Shape::Absent) {
-        return fail(bad_member("input",
-                               "input is required: a string, a list of strings, a list of "
-                               "token ids or a list of such lists"));
-    }
-    if (body.inputs.empty()) return fail(bad_member("input", "input must not be an empty list"));
-    for (std::size_t i = 0; i < body.inputs.size(); ++i) {
-        const auto* text = std::get_if<std::string>(&body.inputs[i]);
-        const bool empty =
-            text != nullptr ? text->empty() : std::get<TokenIds>(body.inputs[i]).empty();
-        if (!empty) continue;
-        const std::string at =
-            body.shape == Body::Shape::Text ? std::string("input") : format("input[{}]", i);
-        return fail(bad_member(at, format("{} must not be {}", at,
-                                          text != nullptr ? "an empty string" : "an empty list")));
-    }
-    return {};
 }
 
 void append_embedding(std::string& out, std::span<const float> vector, VectorFormat format) {
@@ -80,34 +58,20 @@ struct ErrorKind {
 
 ErrorKind error_kind(Code code) {
     switch (code) {
-        case Code::InvalidArgument:
-            return {400, "invalid_request_error", ""};
-        case Code::Unauthenticated:
-            return {401, "authentication_error", "invalid_api_key"};
-        case Code::Forbidden:
-            return {403, "permission_error", ""};
-        case Code::NotFound:
-            return {404, "not_found_error", ""};
-        case Code::TooLarge:
-            return {413, "invalid_request_error", ""};
-        case Code::RateLimited:
-            return {429, "rate_limit_error", "rate_limit_exceeded"};
-        case Code::BudgetExhausted:
-            return {429, "rate_limit_error", "insufficient_quota"};
-        case Code::Overloaded:
-            return {503, "unavailable_error", "overloaded"};
-        case Code::DeadlineExceeded:
-            return {504, "server_error", "deadline_exceeded"};
-        case Code::Cancelled:
-            return {499, "invalid_request_error", "cancelled"};
-        case Code::Unsupported:
-            return {501, "not_supported_error", ""};
-        case Code::Unavailable:
-            return {503, "unavailable_error", ""};
-        case Code::BadUpstream:
-            return {502, "server_error", "bad_upstream"};
-        case Code::Internal:
-            return {500, "server_error", ""};
+        case Code::InvalidArgument: return {400, "invalid_request_error", ""};
+        case Code::Unauthenticated: return {401, "authentication_error", "invalid_api_key"};
+        case Code::Forbidden: return {403, "permission_error", ""};
+        case Code::NotFound: return {404, "not_found_error", ""};
+        case Code::TooLarge: return {413, "invalid_request_error", ""};
+        case Code::RateLimited: return {429, "rate_limit_error", "rate_limit_exceeded"};
+        case Code::BudgetExhausted: return {429, "rate_limit_error", "insufficient_quota"};
+        case Code::Overloaded: return {503, "unavailable_error", "overloaded"};
+        case Code::DeadlineExceeded: return {504, "server_error", "deadline_exceeded"};
+        case Code::Cancelled: return {499, "invalid_request_error", "cancelled"};
+        case Code::Unsupported: return {501, "not_supported_error", ""};
+        case Code::Unavailable: return {503, "unavailable_error", ""};
+        case Code::BadUpstream: return {502, "server_error", "bad_upstream"};
+        case Code::Internal: return {500, "server_error", ""};
     }
     return {500, "server_error", ""};
 }
@@ -123,7 +87,7 @@ Result<EmbeddingsCall> parse_embeddings(std::string_view text) {
                                "model is required: the name of a model, as in "
                                "GET /v1/models"));
     }
-    TRY_VOID(check_inputs(body));
+    TRY_VOID(body.require_inputs("input"));
     TRY(call.format, read_format(body));
     TRY(call.request.dimensions, body.count("dimensions", 1));
     TRY(const std::string user, body.text("user"));

@@ -6,32 +6,20 @@ namespace hearth::api {
 
 int http_status(Code code) {
     switch (code) {
-        case Code::InvalidArgument:
-            return 400;
-        case Code::Unauthenticated:
-            return 401;
-        case Code::Forbidden:
-            return 403;
-        case Code::NotFound:
-            return 404;
-        case Code::TooLarge:
-            return 413;
+        case Code::InvalidArgument: return 400;
+        case Code::Unauthenticated: return 401;
+        case Code::Forbidden: return 403;
+        case Code::NotFound: return 404;
+        case Code::TooLarge: return 413;
         case Code::RateLimited:
-        case Code::BudgetExhausted:
-            return 429;
-        case Code::Cancelled:
-            return 499;
-        case Code::Unsupported:
-            return 501;
-        case Code::BadUpstream:
-            return 502;
+        case Code::BudgetExhausted: return 429;
+        case Code::Cancelled: return 499;
+        case Code::Unsupported: return 501;
+        case Code::BadUpstream: return 502;
         case Code::Overloaded:
-        case Code::Unavailable:
-            return 503;
-        case Code::DeadlineExceeded:
-            return 504;
-        case Code::Internal:
-            return 500;
+        case Code::Unavailable: return 503;
+        case Code::DeadlineExceeded: return 504;
+        case Code::Internal: return 500;
     }
     return 500;
 }

@@ -35,42 +35,29 @@ struct ErrorKind {
 
 ErrorKind error_kind(Code code) {
     switch (code) {
-        case Code::InvalidArgument:
-            return {422, "Validation"};
-        case Code::Unauthenticated:
-            return {401, "Unauthorized"};
-        case Code::Forbidden:
-            return {403, "Unauthorized"};
-        case Code::NotFound:
-            return {404, "Validation"};
-        case Code::TooLarge:
-            return {413, "Validation"};
+        case Code::InvalidArgument: return {422, "Validation"};
+        case Code::Unauthenticated: return {401, "Unauthorized"};
+        case Code::Forbidden: return {403, "Unauthorized"};
+        case Code::NotFound: return {404, "Validation"};
+        case Code::TooLarge: return {413, "Validation"};
         case Code::RateLimited:
         case Code::BudgetExhausted:
-        case Code::Overloaded:
-            return {429, "Overloaded"};
-        case Code::Unsupported:
-            return {422, "Validation"};
-        case Code::Unavailable:
-            return {503, "Unhealthy"};
-        case Code::Cancelled:
-            return {499, "Backend"};
+        case Code::Overloaded: return {429, "Overloaded"};
+        case Code::Unsupported: return {422, "Validation"};
+        case Code::Unavailable: return {503, "Unhealthy"};
+        case Code::Cancelled: return {499, "Backend"};
         case Code::DeadlineExceeded:
         case Code::BadUpstream:
-        case Code::Internal:
-            return {424, "Backend"};
+        case Code::Internal: return {424, "Backend"};
     }
     return {424, "Backend"};
 }
 
 std::string_view pooling_name(models::Pooling pooling) {
     switch (pooling) {
-        case models::Pooling::Mean:
-            return "mean";
-        case models::Pooling::Cls:
-            return "cls";
-        case models::Pooling::LastToken:
-            return "last_token";
+        case models::Pooling::Mean: return "mean";
+        case models::Pooling::Cls: return "cls";
+        case models::Pooling::LastToken: return "last_token";
     }
     return "mean";
 }
@@ -93,16 +80,7 @@ void append_size(std::string& out, std::string_view member, std::size_t value) {
 Result<EmbedRequest> parse_embed(std::string_view text) {
     TRY(Body body, read_body(text, {.input = "inputs", .members = kMembers, .token_ids = true}));
     EmbedRequest request;
-    if (body.shape == Body::Shape::Absent) {
-        return fail(bad_member("inputs",
-                               "inputs is required: a string, a list of strings, a list of "
-                               "token ids or a list of such lists"));
-    }
-    if (body.inputs.empty()) {
-        Error error = bad_member("inputs", "`inputs` cannot be empty");
-        error.reason = "empty";
-        return fail(std::move(error));
-    }
+    TRY_VOID(body.require_inputs("inputs"));
     TRY(request.overflow, read_overflow(body));
     TRY(request.normalize, body.flag("normalize", true));
     TRY(request.prompt_name, body.text("prompt_name"));
