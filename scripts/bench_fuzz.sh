@@ -30,7 +30,7 @@ TEXT
 verb_bench() {
     local name=${1:-}
     if [[ -z $name ]]; then
-        say "benchmarks: $(cd bench && printf '%s ' *.sh)"
+        say "benchmarks: $(our_files 'bench/*.sh' | grep -v /lib.sh | xargs -r -n1 basename -s .sh | tr '\n' ' ')"
         return 0
     fi
     shift

@@ -67,38 +67,46 @@ apt_percent() {
     done
 }
 
-APT_LOG=${TMPDIR:-/tmp}/hearth-apt.$EUID.log
+# apt reports to a pipe of its own: it makes the descriptor non-blocking, and a package's scripts that
+# wrote to the same one would fail.
+APT_LOG=$HEARTH_PREFIX/apt.log
 apt_get() {
-    local label=$1
+    local label=$1 folder reader status=0
     shift
-    local options=(-y -o APT::Status-Fd=1 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
-    : >"$APT_LOG"
-    as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get "${options[@]}" "$@" </dev/null 2>&1 |
-        tee -a "$APT_LOG" |
-        apt_percent |
-        show_progress "$label" || {
-        log_tail "$APT_LOG"
-        return 1
-    }
+    folder=$(mktemp -d)
+    mkfifo "$folder/status"
+    apt_percent <"$folder/status" | show_progress "$label" &
+    reader=$!
+    # shellcheck disable=SC2016  # the inner shell, which may be root's, opens the pipe
+    as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C bash -c 'exec 3>"$0" && exec apt-get "$@"' \
+        "$folder/status" -y -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" \
+        </dev/null >"$APT_LOG" 2>&1 || status=$?
+    # Should nobody have opened the pipe for writing, the reader still waits for that.
+    : 3<>"$folder/status"
+    wait "$reader" || true
+    rm -rf "$folder"
+    ((status == 0)) || log_tail "$APT_LOG"
+    return $status
 }
 
 # Adds the backports suite beside the main archive, as a copy of the entry apt already has for it:
 # the same address, the same key.
 add_backports() {
-    local codename entry file
+    local codename suites entry file
     codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
     # shellcheck disable=SC2016  # apt fills these in
-    entry=$(apt-get indextargets --format '$(RELEASE)|$(COMPONENT)|$(REPO_URI)|$(SOURCESENTRY)' \
-        'Created-By: Packages' | awk -F'|' -v release="$codename" '$1 == release && $2 == "main"' | head -n 1)
-    [[ -n $codename && -n $entry ]] ||
-        die "no package named $1, and apt has no main archive for \"$codename\" whose backports could be added"
-    file=${entry##*|}
+    suites=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(SOURCESENTRY)' 'Created-By: Packages')
+    entry=$(awk -v suite="$codename" '$1 == suite && $2 == "main" { print $3; exit }' <<<"$suites")
+    if [[ -z $entry || $'\n'$suites == *$'\n'"$codename-backports "* ]]; then
+        die "this distribution has no package named: $1"
+    fi
+    file=${entry%:*}
     step "adding the suite $codename-backports for: $1"
-    if [[ ${file%:*} == *.sources ]]; then
-        backports_stanza "$codename" "${file%:*}" |
+    if [[ $file == *.sources ]]; then
+        backports_stanza "$codename" "$file" |
             as_root tee /etc/apt/sources.list.d/hearth-backports.sources >/dev/null
     else
-        backports_line "$codename" "${file%:*}" |
+        backports_line "$codename" "$file" |
             as_root tee /etc/apt/sources.list.d/hearth-backports.list >/dev/null
     fi
 }

@@ -40,7 +40,10 @@ verb_fmt() {
     local files
     mapfile -t files < <(our_files '*.cc' '*.h')
     case ${1:-} in
-        --check) clang-format-19 --dry-run --Werror "${files[@]}" ;;
+        --check)
+            clang-format-19 --dry-run --Werror "${files[@]}" 2>&1 |
+                awk -F: '/-Wclang-format-violations/ && !seen[$1]++ { print $1 ": not formatted; ./dev fmt" }' >&2
+            ;;
         "") clang-format-19 -i "${files[@]}" ;;
         *) die "fmt knows only --check" ;;
     esac
