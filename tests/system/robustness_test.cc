@@ -1,0 +1,224 @@
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+#include "http_probe.h"
+#include "server_process.h"
+
+namespace hearth::system_test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HEARTH_SANITIZED 1
+#endif
+#endif
+#ifdef HEARTH_SANITIZED
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+std::string text_of_words(std::size_t words) {
+    std::string text;
+    for (std::size_t i = 0; i < words; ++i) text += "word ";
+    return text;
+}
+
+// Sends requests one after the other until told to stop, and counts what came back.
+struct Load {
+    std::atomic<bool> stop{false};
+    std::atomic<int> answered{0};
+    std::atomic<int> failed{0};
+
+    void run(const std::string& address) {
+        const std::string body =
+            embeddings_body("all-minilm", {text_of_words(100), text_of_words(30)});
+        HttpProbe probe(address);
+        while (!stop) {
+            const Reply reply = probe.post("/v1/embeddings", body);
+            ++(reply.status == 200 ? answered : failed);
+        }
+    }
+};
+
+TEST(Worker, KilledUnderLoadLosesNoAcceptedRequest) {
+    ServerProcess server;
+    ASSERT_EQ(post(server.address(), "/v1/embeddings", embeddings_body("all-minilm", {"x"})).status,
+              200);
+    Load load;
+    std::vector<std::jthread> clients;
+    std::atomic<int> broken{0};
+    for (int i = 0; i < 8; ++i) {
+        clients.emplace_back([&] {
+            try {
+                load.run(server.address());
+            } catch (const std::exception&) {
+                ++broken;
+            }
+        });
+    }
+    for (int kills = 0; kills < 3; ++kills) {
+        const int before = load.answered;
+        ASSERT_TRUE(eventually(seconds(30), [&] { return load.answered >= before + 20; }));
+        const auto workers = server.worker_pids();
+        ASSERT_EQ(workers.size(), 1U);
+        ASSERT_EQ(::kill(workers[0], SIGKILL), 0);
+        ASSERT_TRUE(eventually(seconds(30), [&] {
+            const auto now = server.worker_pids();
+            return !now.empty() && now != workers;
+        })) << server.log();
+    }
+    const int before = load.answered;
+    EXPECT_TRUE(eventually(seconds(30), [&] { return load.answered >= before + 20; }));
+    load.stop = true;
+    clients.clear();
+    EXPECT_EQ(load.failed, 0) << server.log();
+    EXPECT_EQ(broken, 0) << server.log();
+}
+
+TEST(Connections, TenThousandIdleOnesCostLessThan100MiB) {
+    // Started before our own limit is raised: the server must raise its own.
+    const ServerProcess server;
+    rlimit limit{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    constexpr std::size_t kCount = 10'000;
+    if (limit.rlim_max < kCount + 500) GTEST_SKIP() << "the limit of open files is too low here";
+
+    get(server.address(), "/health");
+    const std::uint64_t before = server.resident_bytes();
+    std::vector<std::unique_ptr<HttpProbe>> idle;
+    for (std::size_t i = 0; i < kCount; ++i) {
+        idle.push_back(std::make_unique<HttpProbe>(server.address()));
+        ASSERT_EQ(idle.back()->get("/health").status, 200) << i;
+    }
+    const std::uint64_t after = server.resident_bytes();
+    RecordProperty("bytes_per_connection", static_cast<int>((after - before) / kCount));
+    if (!kSanitized) EXPECT_LT(after - before, 100ULL << 20);
+    EXPECT_EQ(get(server.address(), "/health").status, 200);
+    EXPECT_EQ(idle.front()->get("/health").status, 200);
+}
+
+TEST(Connections, OverTheirLimitAreRefused) {
+    const ServerProcess server(
+        {.arguments = {}, .environment = {"HEARTH_SERVER__CONNECTIONS_MAX=4"}});
+    std::vector<std::unique_ptr<HttpProbe>> open;
+    for (int i = 0; i < 4; ++i) {
+        open.push_back(std::make_unique<HttpProbe>(server.address()));
+        ASSERT_EQ(open.back()->get("/health").status, 200);
+    }
+    HttpProbe fifth(server.address());
+    EXPECT_EQ(fifth.read_reply().status, 503);
+    EXPECT_TRUE(fifth.closed_within(seconds(5)));
+    open.pop_back();
+    EXPECT_TRUE(eventually(seconds(5), [&] {
+        try {
+            return get(server.address(), "/health").status == 200;
+        } catch (const std::runtime_error&) {
+            return false;
+        }
+    }));
+}
+
+TEST(SlowSender, IsCutInTheHeader) {
+    const ServerProcess server(
+        {.arguments = {}, .environment = {"HEARTH_SERVER__HEADER_TIME=500ms"}});
+    HttpProbe probe(server.address());
+    probe.write("GET /health HTT");
+    EXPECT_TRUE(probe.closed_within(seconds(10)));
+    EXPECT_EQ(get(server.address(), "/health").status, 200);
+}
+
+TEST(SlowSender, IsCutInTheBodyEvenWhenItDribbles) {
+    const ServerProcess server(
+        {.arguments = {}, .environment = {"HEARTH_SERVER__BODY_TIME=500ms"}});
+    HttpProbe probe(server.address());
+    probe.write(
+        "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n");
+    const bool cut = eventually(seconds(10), [&] {
+        try {
+            probe.write("x");
+        } catch (const std::runtime_error&) {
+            return true;
+        }
+        return probe.closed_within(milliseconds(50));
+    });
+    EXPECT_TRUE(cut);
+}
+
+TEST(SlowReader, IsCutWhenItTakesNothing) {
+    const ServerProcess server(
+        {.arguments = {}, .environment = {"HEARTH_SERVER__WRITE_TIME=500ms"}});
+    HttpProbe probe(server.address());
+    const int small = 4096;
+    ::setsockopt(probe.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    // A reply of megabytes: more than the kernel will hold for a reader that does not read.
+    const std::string body =
+        R"({"model":"all-minilm","input":)" +
+        boost::json::serialize(boost::json::value(boost::json::array(2048, "x"))) + "}";
+    probe.write("POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+                std::to_string(body.size()) + "\r\n\r\n" + body);
+    std::this_thread::sleep_for(seconds(5));
+    EXPECT_THROW(probe.read_reply(), std::runtime_error);
+    EXPECT_EQ(get(server.address(), "/health").status, 200);
+}
+
+TEST(IdleConnection, IsClosedAfterItsTime) {
+    const ServerProcess server(
+        {.arguments = {}, .environment = {"HEARTH_SERVER__IDLE_TIME=300ms"}});
+    HttpProbe probe(server.address());
+    EXPECT_EQ(probe.get("/health").status, 200);
+    EXPECT_TRUE(probe.closed_within(seconds(10)));
+}
+
+TEST(BadMessage, GetsItsStatusAndTheConnectionEnds) {
+    const ServerProcess server(
+        {.arguments = {}, .environment = {"HEARTH_SERVER__BODY_BYTES_MAX=65536"}});
+    const std::pair<std::string, int> cases[] = {
+        {"NONSENSE\r\n\r\n", 400},
+        {"GET /health HTTP/1.1\r\n\r\n", 400},  // no Host
+        {"GET /health HTTP/1.1\r\nHost: localhost\r\nBad Name: x\r\n\r\n", 400},
+        {"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: "
+         "6\r\n\r\n",
+         400},
+        {"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         400},
+        {"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65537\r\n\r\n", 413},
+        {"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(70'000, 'x') + "\r\n\r\n",
+         431},
+        {"GET /health HTTP/9.9\r\nHost: localhost\r\n\r\n", 505},
+        {"POST /embed HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: weird\r\n\r\n", 501},
+    };
+    for (const auto& [bytes, status] : cases) {
+        HttpProbe probe(server.address());
+        probe.write(bytes);
+        EXPECT_EQ(probe.read_reply().status, status) << bytes.substr(0, 90);
+        EXPECT_TRUE(probe.closed_within(seconds(5))) << bytes.substr(0, 90);
+    }
+    EXPECT_EQ(get(server.address(), "/health").status, 200);
+}
+
+TEST(Client, ThatLeavesDoesNotDisturbTheOthers) {
+    const ServerProcess server;
+    const std::string body = embeddings_body("all-minilm", std::vector<std::string>(64, "left"));
+    for (int i = 0; i < 50; ++i) {
+        HttpProbe probe(server.address());
+        probe.write("POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+                    std::to_string(body.size()) + "\r\n\r\n" + body);
+    }
+    EXPECT_EQ(post(server.address(), "/v1/embeddings", embeddings_body("all-minilm", {"x"})).status,
+              200);
+}
+
+}  // namespace
+}  // namespace hearth::system_test
