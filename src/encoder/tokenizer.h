@@ -12,8 +12,8 @@
 
 namespace hearth::encoder {
 
-// Tokens of one text. ids and offsets have the same length; offsets are [begin, end) in BYTES of the text
-// given, {0, 0} for special tokens.
+// Tokens of one text. ids and offsets have the same length; offsets are [begin, end) in BYTES of
+// the text given, {0, 0} for special tokens.
 struct Encoding {
     std::vector<std::int32_t> ids;
     struct Offset {
@@ -24,10 +24,10 @@ struct Encoding {
     std::vector<Offset> offsets;
 };
 
-// WordPiece as Hugging Face tokenizers does it for BERT: clean text, CJK spacing, NFD accent stripping, lower
-// case, punctuation split, greedy longest match, [CLS] ... [SEP]. Immutable, thread-safe.
-// Ill-formed UTF-8 is read as U+FFFD per maximal subpart, never refused.
-// Source: tokenizer.json (normalizer, pre_tokenizer, model, post_processor) or vocab.txt +
+// WordPiece as Hugging Face tokenizers does it for BERT: clean text, CJK spacing, NFD accent
+// stripping, lower case, punctuation split, greedy longest match, [CLS] ... [SEP]. Immutable,
+// thread-safe. Ill-formed UTF-8 is read as U+FFFD per maximal subpart, never refused. Source:
+// tokenizer.json (normalizer, pre_tokenizer, model, post_processor) or vocab.txt +
 // tokenizer_config.json. Errors of open: NotFound, InvalidArgument with one sentence.
 class Tokenizer {
   public:
