@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "api/float_text.h"
 #include "base/encoding.h"
 #include "base/error.h"
 #include "base/format.h"
@@ -12,14 +13,8 @@ namespace hearth::api {
 namespace {
 
 constexpr char kHex[] = "0123456789abcdef";
-// "-1.17549435e-38" and "-2.2250738585072014e-308", each with a comma.
-constexpr std::size_t kFloatBytesMax = 16;
+// "-2.2250738585072014e-308".
 constexpr std::size_t kDoubleBytesMax = 25;
-
-char* write_float(char* at, float value) {
-    if (!std::isfinite(value)) return std::string_view("null").copy(at, 4) + at;
-    return std::to_chars(at, at + kFloatBytesMax, value).ptr;
-}
 
 bool needs_escape(char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20; }
 
