@@ -17,9 +17,9 @@ class Shards;
 namespace hearth::http {
 
 struct ServerOptions {
-    std::size_t header_bytes_max = 64 << 10;   // request line and all fields
-    std::size_t body_bytes_max = 64 << 20;     // after decompression; over it: 413
-    std::size_t connections_max = 20'000;      // per server; over it: 503 and close
+    std::size_t header_bytes_max = 64 << 10;        // request line and all fields
+    std::size_t body_bytes_max = 64 << 20;          // after decompression; over it: 413
+    std::size_t connections_max = 20'000;           // per server; over it: 503 and close
     std::chrono::milliseconds header_time{10'000};  // first byte of a request to end of its header
     std::chrono::milliseconds body_time{60'000};    // end of header to end of body
     std::chrono::milliseconds idle_time{75'000};    // keep-alive silence between requests
@@ -43,13 +43,14 @@ class Exchange {
 };
 
 // Called once per request, on the connection's shard. An exception or a handler that sends nothing
-// becomes a 500. The coroutine is cancelled (asio terminal cancellation) when the client disconnects.
+// becomes a 500. The coroutine is cancelled (asio terminal cancellation) when the client
+// disconnects.
 using Handler = std::function<Awaitable<void>(Exchange&)>;
 
 // HTTP/1.1 over TCP and Unix sockets: keep-alive, pipelining, chunked bodies, Expect: 100-continue,
 // HEAD, gzip request bodies, TCP_NODELAY. One listener per shard (SO_REUSEPORT). Connections never
-// move between shards. Thread-safe: start, stop. Bad messages are answered by the server itself with
-// the status of RFC 9110/9112 and `error_body` (a JSON object) and the connection is closed.
+// move between shards. Thread-safe: start, stop. Bad messages are answered by the server itself
+// with the status of RFC 9110/9112 and `error_body` (a JSON object) and the connection is closed.
 class Server {
   public:
     Server(runtime::Shards& shards, ServerOptions options, Handler handler);
@@ -57,12 +58,12 @@ class Server {
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    // "HOST:PORT", "[V6]:PORT" (port 0: any free one) or "unix:PATH". Returns the address bound, in the
-    // same form. May be called several times. Errors: InvalidArgument, Unavailable (in use).
+    // "HOST:PORT", "[V6]:PORT" (port 0: any free one) or "unix:PATH". Returns the address bound, in
+    // the same form. May be called several times. Errors: InvalidArgument, Unavailable (in use).
     Result<std::string> listen(const std::string& address);
 
-    // Stops accepting, lets exchanges in flight finish until `grace`, then closes everything. Blocks; call
-    // it from a thread that is no shard.
+    // Stops accepting, lets exchanges in flight finish until `grace`, then closes everything.
+    // Blocks; call it from a thread that is no shard.
     void stop(std::chrono::milliseconds grace);
 
     std::size_t connections_approx() const;

@@ -89,6 +89,8 @@ TaskId TaskGroup::spawn(const char* name, Awaitable<void> work) {
     return id;
 }
 
+TaskId TaskGroup::next_id() const { return TaskId{state_->last_id + 1}; }
+
 void TaskGroup::cancel(TaskId id) {
     const auto found = state_->tasks.find(id);
     if (found == state_->tasks.end()) return;

@@ -29,6 +29,8 @@ class TaskGroup {
     // The task's first part runs at once when called from a handler of the shard. `name` must
     // outlive the group.
     TaskId spawn(const char* name, Awaitable<void> task);
+    // What the next spawn() will return: for a task that must know itself.
+    TaskId next_id() const;
     // Cancels one task: one that has not started never runs. Nothing when it has ended.
     void cancel(TaskId task);
     void cancel_all();

@@ -1,0 +1,118 @@
+#include "http/poller.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace asio = boost::asio;
+
+namespace hearth::http {
+
+asio::execution_context::id Poller::id;
+
+Poller& Poller::of(asio::io_context& io) { return asio::use_service<Poller>(io); }
+
+Poller::Poller(asio::execution_context& context)
+    : asio::execution_context::service(context),
+      io_(static_cast<asio::io_context&>(context)),
+      epoll_(io_),
+      timer_(io_) {
+    const int fd = ::epoll_create1(EPOLL_CLOEXEC);
+    CHECK(fd >= 0);
+    epoll_.assign(fd);
+}
+
+bool Poller::add(Pollable& pollable, int fd, std::uint32_t events) {
+    epoll_event event{.events = events, .data = {.ptr = &pollable}};
+    if (::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, fd, &event) != 0) return false;
+    add(pollable);
+    if (!armed_) arm();
+    return true;
+}
+
+void Poller::add(Pollable& pollable) {
+    pollable.next_ = first_;
+    if (first_) first_->previous_ = &pollable;
+    first_ = &pollable;
+}
+
+void Poller::remove(Pollable& pollable, int fd) {
+    // Closing alone is not enough: a child between fork and exec still holds the description.
+    if (!stopped_ && fd >= 0) ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
+    if (pollable.next_) pollable.next_->previous_ = pollable.previous_;
+    if (pollable.previous_) pollable.previous_->next_ = pollable.next_;
+    if (first_ == &pollable) first_ = pollable.next_;
+    pollable.next_ = pollable.previous_ = nullptr;
+    for (int i = at_; i < end_; ++i) {
+        if (events_[std::size_t(i)].data.ptr == &pollable)
+            events_[std::size_t(i)].data.ptr = nullptr;
+    }
+}
+
+void Poller::shutdown() {
+    stopped_ = true;
+    Pollable* pollable = first_;
+    while (pollable) {
+        pollable->on_shutdown();
+        // That may have destroyed it and others: start again while the list still changes.
+        pollable = first_ != pollable ? first_ : pollable->next_;
+    }
+}
+
+void Poller::arm() {
+    armed_ = true;
+    epoll_.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [this](const boost::system::error_code& error) {
+                          armed_ = false;
+                          if (!error) turn();
+                      });
+}
+
+void Poller::turn() {
+    // A busy shard asks again at once: cheaper than a round through the outer set.
+    constexpr int kRounds = 8;
+    constexpr int kBusy = 4;
+    for (int round = 0; round < kRounds && dispatch() >= kBusy; ++round) {
+    }
+    if (!armed_) arm();
+}
+
+int Poller::dispatch() {
+    const int count = ::epoll_wait(epoll_.native_handle(), events_.data(), kBatch, 0);
+    at_ = 0;
+    end_ = std::max(count, 0);
+    while (at_ < end_) {
+        const epoll_event& event = events_[std::size_t(at_++)];
+        if (event.data.ptr) static_cast<Pollable*>(event.data.ptr)->on_events(event.events);
+    }
+    return count;
+}
+
+void Poller::sweep_at(Pollable::Clock::time_point when) {
+    next_sweep_ = when;
+    timer_.expires_at(when);
+    timer_.async_wait([this](const boost::system::error_code& error) {
+        if (!error) sweep();
+    });
+}
+
+void Poller::sweep() {
+    const auto now = Pollable::Clock::now();
+    auto earliest = Pollable::Clock::time_point::max();
+    for (Pollable* pollable = first_; pollable;) {
+        Pollable* const next = pollable->next_;
+        if (pollable->deadline <= now) {
+            pollable->deadline = Pollable::Clock::time_point::max();
+            pollable->on_deadline();
+        } else {
+            earliest = std::min(earliest, pollable->deadline);
+        }
+        pollable = next;
+    }
+    next_sweep_ = Pollable::Clock::time_point::max();
+    if (earliest != Pollable::Clock::time_point::max()) {
+        sweep_at(std::max(earliest, now + kSweepGap));
+    }
+}
+
+}  // namespace hearth::http

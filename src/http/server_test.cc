@@ -1,0 +1,567 @@
+#include "http/server.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <regex>
+#include <thread>
+
+#include "gtest/gtest.h"
+#include "http/server_fixture.h"
+
+namespace hearth::http {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::eventually;
+using testing::RawSocket;
+using testing::TestServer;
+
+std::string undated(std::string reply) {
+    return std::regex_replace(reply, std::regex("Date: [^\r]*\r\n"), "");
+}
+
+int status_of(const std::string& reply) {
+    return reply.starts_with("HTTP/1.1 ") ? std::atoi(reply.c_str() + 9) : -1;
+}
+
+std::string gzip(const std::string& text) {
+    z_stream stream{};
+    deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
+    std::string out(deflateBound(&stream, text.size()), '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+    stream.avail_in = uInt(text.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = uInt(out.size());
+    deflate(&stream, Z_FINISH);
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
+}
+
+std::string post(const std::string& body, const std::string& fields = "") {
+    return "POST /echo HTTP/1.1\r\nHost: h\r\n" + fields +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+TEST(Server, AnswersByteForByte) {
+    TestServer server;
+    EXPECT_EQ(undated(server.exchange("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")),
+              "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n"
+              "Connection: close\r\n\r\nok");
+}
+
+TEST(Server, SendsTheDate) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    socket.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    const std::string head = socket.read_reply().first;
+    EXPECT_TRUE(std::regex_search(
+        head,
+        std::regex("\r\nDate: (Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-3][0-9] [A-Z][a-z]{2} 20[0-9]{2} "
+                   "[0-2][0-9]:[0-5][0-9]:[0-6][0-9] GMT\r\n")))
+        << head;
+}
+
+TEST(Server, KeepsTheConnectionForTheNextRequest) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    for (int i = 0; i < 3; ++i) {
+        socket.send(post("body " + std::to_string(i)));
+        const auto [head, body] = socket.read_reply();
+        EXPECT_EQ(status_of(head), 200);
+        EXPECT_FALSE(head.contains("Connection:"));
+        EXPECT_EQ(body, "body " + std::to_string(i));
+    }
+}
+
+TEST(Server, ClosesAfterHttp10UnlessAskedToKeep) {
+    TestServer server;
+    EXPECT_EQ(undated(server.exchange("GET / HTTP/1.0\r\n\r\n")),
+              "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n"
+              "Connection: close\r\n\r\nok");
+    RawSocket socket = server.connect();
+    for (int i = 0; i < 2; ++i) {
+        socket.send("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+        const auto [head, body] = socket.read_reply();
+        EXPECT_TRUE(head.contains("Connection: keep-alive\r\n")) << head;
+        EXPECT_EQ(body, "ok");
+    }
+}
+
+TEST(Server, AnswersPipelinedRequestsInOrder) {
+    TestServer server;
+    std::string requests;
+    for (int i = 0; i < 200; ++i) requests += post(std::to_string(i));
+    requests += "GET /slow?5 HTTP/1.1\r\nHost: h\r\n\r\n" + post("last", "Connection: close\r\n");
+    RawSocket socket = server.connect();
+    socket.send(requests);
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(socket.read_reply().second, std::to_string(i));
+    EXPECT_EQ(socket.read_reply().second, "slow");
+    EXPECT_EQ(socket.read_reply().second, "last");
+    EXPECT_EQ(socket.read_to_end(), "");
+}
+
+TEST(Server, SendsGatheredAnswersWhenALaterHandlerWaits) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    socket.send(post("first") + "GET /slow?100000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(socket.read_reply().second, "first");
+}
+
+TEST(Server, ReadsRequestsCutAnywhere) {
+    TestServer server;
+    const std::string whole =
+        "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "4;a=b\r\nWiki\r\n5\r\npedia\r\n0\r\nTrailer: x\r\n\r\n";
+    RawSocket socket = server.connect();
+    for (std::size_t cut = 1; cut < whole.size(); cut += 3) {
+        socket.send(whole.substr(0, cut));
+        ::poll(nullptr, 0, 1);
+        socket.send(whole.substr(cut));
+        EXPECT_EQ(socket.read_reply().second, "Wikipedia") << cut;
+    }
+}
+
+TEST(Server, DecodesThePathAndKeepsTheRest) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    const auto target = [&](const std::string& text) {
+        socket.send("GET " + text + " HTTP/1.1\r\nHost: h\r\n\r\n");
+        return socket.read_reply().second;
+    };
+    EXPECT_EQ(target("/targe%74?a=%20b"), "/target|a=%20b|/targe%74?a=%20b");
+    EXPECT_EQ(target("http://other/target?x"), "/target|x|http://other/target?x");
+    EXPECT_EQ(target("/target?"), "/target||/target?");
+    EXPECT_EQ(target("http://other"), "ok");
+}
+
+TEST(Server, ShowsFieldsAsTheyCame) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    socket.send("GET /fields HTTP/1.1\r\nHost:h\r\nX-A:  1 \t\r\nx-a:2\r\nEmpty:\r\n\r\n");
+    EXPECT_EQ(socket.read_reply().second, "Host=h;X-A=1;x-a=2;Empty=;");
+}
+
+TEST(Server, AnswersHeadWithoutABody) {
+    TestServer server;
+    EXPECT_EQ(undated(server.exchange("HEAD / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")),
+              "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n"
+              "Connection: close\r\n\r\n");
+    EXPECT_EQ(
+        undated(server.exchange("HEAD /stream HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")),
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+        "Connection: close\r\n\r\n");
+}
+
+TEST(Server, SendsNoBodyWithNoContent) {
+    TestServer server;
+    EXPECT_EQ(undated(server.exchange(
+                  "GET /no-content HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")),
+              "HTTP/1.1 204 No Content\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n");
+}
+
+TEST(Server, StreamsInChunks) {
+    TestServer server;
+    EXPECT_EQ(
+        undated(server.exchange("GET /stream HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")),
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+        "Connection: close\r\n\r\n5\r\naaaaa\r\n5\r\nbbbbb\r\n5\r\nccccc\r\n0\r\n\r\n");
+}
+
+TEST(Server, StreamsToHttp10UntilTheEnd) {
+    TestServer server;
+    EXPECT_EQ(undated(server.exchange("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")),
+              "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+              "aaaaabbbbbccccc");
+}
+
+TEST(Server, LetsNoFieldOfTheHandlerBreakTheReply) {
+    TestServer server;
+    EXPECT_EQ(
+        undated(server.exchange("GET /injection HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")),
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Good: yes\r\nContent-Length: 2\r\n"
+        "Connection: close\r\n\r\nok");
+}
+
+TEST(Server, AsksForTheBodyThatIsHeldBack) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    const std::string head =
+        "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\n"
+        "Content-Length: 4\r\n\r\n";
+    socket.send(head);
+    EXPECT_EQ(socket.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+    socket.send("body");
+    EXPECT_EQ(socket.read_reply().second, "body");
+    socket.send(head + "soon");  // nothing is held back: no interim reply
+    const auto [reply, body] = socket.read_reply();
+    EXPECT_EQ(status_of(reply), 200);
+    EXPECT_EQ(body, "soon");
+}
+
+TEST(Server, UnpacksGzip) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    std::string text;
+    for (int i = 0; i < 50'000; ++i) text += "line " + std::to_string(i * 7919 % 1000) + "\n";
+    socket.send(post(gzip(text), "Content-Encoding: gzip\r\n"));
+    EXPECT_EQ(socket.read_reply().second, text);
+    socket.send(post(gzip("two ") + gzip("members"), "Content-Encoding: x-gzip\r\n"));
+    EXPECT_EQ(socket.read_reply().second, "two members");
+    socket.send(post("plain", "Content-Encoding: identity\r\n"));
+    EXPECT_EQ(socket.read_reply().second, "plain");
+}
+
+TEST(Server, RefusesGzipThatUnpacksToTooMuch) {
+    TestServer server({.body_bytes_max = 1 << 20});
+    const std::string bomb = gzip(std::string(64 << 20, '\0'));
+    ASSERT_LT(bomb.size(), 1U << 20);
+    EXPECT_EQ(status_of(server.exchange(post(bomb, "Content-Encoding: gzip\r\n"))), 413);
+    EXPECT_EQ(server.seen.calls, 0);
+}
+
+TEST(Server, RefusesBrokenGzip) {
+    TestServer server;
+    const std::string good = gzip("some text that is packed");
+    EXPECT_EQ(status_of(server.exchange(post("not gzip", "Content-Encoding: gzip\r\n"))), 400);
+    EXPECT_EQ(status_of(server.exchange(
+                  post(good.substr(0, good.size() - 3), "Content-Encoding: gzip\r\n"))),
+              400);
+    EXPECT_EQ(server.seen.calls, 0);
+}
+
+TEST(Server, TakesABodyAtTheLimitAndRefusesOneAbove) {
+    TestServer server({.body_bytes_max = 100'000});
+    RawSocket socket = server.connect();
+    socket.send(post(std::string(100'000, 'x')));
+    EXPECT_EQ(socket.read_reply().second.size(), 100'000U);
+    EXPECT_EQ(status_of(server.exchange(post(std::string(100'001, 'x')))), 413);
+    const std::string chunked =
+        "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    EXPECT_EQ(status_of(server.exchange(chunked + "186A1\r\n" + std::string(100'001, 'x'))), 413);
+    socket.send(chunked + "186A0\r\n" + std::string(100'000, 'x') + "\r\n0\r\n\r\n");
+    EXPECT_EQ(socket.read_reply().second.size(), 100'000U);
+}
+
+TEST(Server, LetsAnUploaderReadWhyItIsRefused) {
+    TestServer server({.body_bytes_max = 1000});
+    RawSocket socket = server.connect();
+    socket.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 8000000\r\n\r\n");
+    const std::string piece(1'000'000, 'x');
+    for (int i = 0; i < 8; ++i) socket.send(piece);
+    EXPECT_EQ(status_of(socket.read_reply().first), 413);
+}
+
+struct Bad {
+    const char* what;
+    std::string bytes;
+    int status;
+};
+
+TEST(Server, RefusesMalformedMessagesWithTheRightStatus) {
+    TestServer server({.header_bytes_max = 8 << 10});
+    const std::string get = "GET / HTTP/1.1\r\n";
+    const std::string host = get + "Host: h\r\n";
+    const std::string put = "POST /echo HTTP/1.1\r\nHost: h\r\n";
+    const Bad cases[] = {
+        {"no host", get + "\r\n", 400},
+        {"two hosts", host + "Host: h\r\n\r\n", 400},
+        {"bad host", get + "Host: a b\r\n\r\n", 400},
+        {"lengths differ", put + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
+        {"length list", put + "Content-Length: 1, 2\r\n\r\n", 400},
+        {"signed length", put + "Content-Length: +1\r\n\r\n", 400},
+        {"empty length", put + "Content-Length: \r\n\r\n", 400},
+        {"huge length", put + "Content-Length: 99999999999999999999\r\n\r\n", 400},
+        {"both framings", put + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+        {"both, other order", put + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400},
+        {"chunked twice", put + "Transfer-Encoding: chunked, chunked\r\n\r\n", 400},
+        {"unknown coding", put + "Transfer-Encoding: gzip, chunked\r\n\r\n", 501},
+        {"chunked look-alike", put + "Transfer-Encoding: xchunked\r\n\r\n", 501},
+        {"coding with 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+        {"folded field", host + "A: b\r\n c\r\n\r\n", 400},
+        {"folded first field", get + " Host: h\r\n\r\n", 400},
+        {"space before colon", get + "Host : h\r\n\r\n", 400},
+        {"no colon", host + "Field\r\n\r\n", 400},
+        {"empty name", host + ": x\r\n\r\n", 400},
+        {"bare LF", "GET / HTTP/1.1\nHost: h\n\n", 400},
+        {"bare LF in a field", host + "A: b\nC: d\r\n\r\n", 400},
+        {"bare CR", host + "A: b\rc\r\n\r\n", 400},
+        {"NUL", host + std::string("A: b\0c\r\n\r\n", 10), 400},
+        {"control character", host + "A: \x01\r\n\r\n", 400},
+        {"two spaces", "GET  / HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"no version", "GET /\r\n\r\n", 400},
+        {"lower-case version", "GET / http/1.1\r\nHost: h\r\n\r\n", 400},
+        {"version 2", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
+        {"version 0.9", "GET / HTTP/0.9\r\n\r\n", 505},
+        {"HTTP/2 greeting", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+        {"bad method", "G@T / HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: h\r\n\r\n", 501},
+        {"relative target", "GET a HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"star for GET", "GET * HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"fragment", "GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"encoded NUL", "GET /a%00 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"bad escape", "GET /a%zz HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"cut escape", "GET /a%2 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"raw byte in the target", "GET /\xC3\xA4 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"unknown expectation", put + "Expect: more\r\nContent-Length: 1\r\n\r\n", 417},
+        {"unknown content coding", put + "Content-Encoding: br\r\nContent-Length: 1\r\n\r\n", 415},
+        {"coded twice", put + "Content-Encoding: gzip, gzip\r\nContent-Length: 1\r\n\r\n", 415},
+        {"long target", "GET /" + std::string(9'000, 'a') + " HTTP/1.1\r\n\r\n", 414},
+        {"large header", host + "A: " + std::string(9'000, 'a') + "\r\n\r\n", 431},
+        {"bad chunk size", put + "Transfer-Encoding: chunked\r\n\r\nx\r\n", 400},
+        {"chunk size overflow", put + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+         400},
+        {"chunk without CRLF", put + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", 400},
+        {"chunk with bare LF", put + "Transfer-Encoding: chunked\r\n\r\n1\na\r\n", 400},
+        {"bad trailer", put + "Transfer-Encoding: chunked\r\n\r\n0\r\n bad\r\n\r\n", 400},
+        {"TLS greeting", "\x16\x03\x01\x02", 400},
+        {"empty lines only", "\r\n\r\n\r\n\r\n\r\n\r\n", 400},
+    };
+    for (const Bad& bad : cases) {
+        const std::string reply = server.exchange(bad.bytes);
+        EXPECT_EQ(status_of(reply), bad.status) << bad.what << "\n" << reply;
+        EXPECT_TRUE(reply.contains("\r\nConnection: close\r\n")) << bad.what;
+        EXPECT_TRUE(reply.contains("{\"error\":{\"message\":\"")) << bad.what;
+        EXPECT_TRUE(
+            reply.ends_with("\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}"))
+            << bad.what;
+    }
+    EXPECT_EQ(server.seen.calls, 0);
+}
+
+TEST(Server, RefusesTooManyFields) {
+    TestServer server;
+    std::string request = "GET / HTTP/1.1\r\nHost: h\r\n";
+    for (int i = 0; i < 300; ++i) request += "A: b\r\n";
+    EXPECT_EQ(status_of(server.exchange(request + "\r\n")), 431);
+}
+
+TEST(Server, AcceptsOddButValidMessages) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    const std::string good[] = {
+        "\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\nhOST: [::1]:80\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET / HTTP/1.2\r\nHost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nX: \xC3\xA4 \t x\r\n\r\n",
+        "BREW / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: CHUNKED\r\n\r\n0001 "
+        ";x\r\nx\r\n000\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+    };
+    for (const std::string& request : good) {
+        socket.send(request);
+        EXPECT_EQ(status_of(socket.read_reply().first), 200) << request;
+    }
+}
+
+TEST(Server, AnswersTheRequestsBeforeABadOne) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    socket.send(post("good") + "BAD\r\n\r\n");
+    EXPECT_EQ(socket.read_reply().second, "good");
+    EXPECT_EQ(status_of(socket.read_reply().first), 400);
+    EXPECT_EQ(socket.read_to_end(), "");
+}
+
+TEST(Server, AnswersForAHandlerThatThrowsOrSaysNothing) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    for (const char* path : {"/throw", "/silent"}) {
+        socket.send("GET " + std::string(path) + " HTTP/1.1\r\nHost: h\r\n\r\n");
+        const auto [head, body] = socket.read_reply();
+        EXPECT_EQ(status_of(head), 500);
+        EXPECT_TRUE(body.contains("server_error"));
+    }
+}
+
+TEST(Server, CutsAStreamWhoseHandlerThrows) {
+    TestServer server;
+    const std::string reply = server.exchange("GET /throw-late HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_TRUE(reply.ends_with("4\r\nhalf\r\n")) << reply;
+}
+
+TEST(Server, SendsLargeBodies) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    socket.send("GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+    ::poll(nullptr, 0, 20);
+    EXPECT_TRUE(socket.read_reply().second == std::string(8 << 20, 'b'));
+    const std::string large(5'000'000, 'q');
+    std::thread sender([&] { socket.send(post(large)); });
+    EXPECT_TRUE(socket.read_reply().second == large);
+    sender.join();
+}
+
+TEST(Server, ClosesSilentConnections) {
+    TestServer server({.idle_time = 50ms});
+    RawSocket fresh = server.connect();
+    EXPECT_EQ(fresh.read_to_end(), "");
+    RawSocket used = server.connect();
+    used.send(post("x"));
+    used.read_reply();
+    EXPECT_EQ(used.read_to_end(), "");
+}
+
+TEST(Server, CutsSlowHeaders) {
+    TestServer server({.header_time = 80ms});
+    RawSocket socket = server.connect();
+    const auto begin = std::chrono::steady_clock::now();
+    std::thread sender([&] {
+        for (const char c : std::string("GET / HTTP/1.1\r\nHost: hhhhhhhhhhhhhhhhhhhh")) {
+            if (!socket.send(std::string(1, c))) return;
+            ::poll(nullptr, 0, 10);
+        }
+    });
+    EXPECT_EQ(status_of(socket.read_reply().first), 408);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 350ms);
+    sender.join();
+}
+
+TEST(Server, CutsSlowBodies) {
+    TestServer server({.body_time = 80ms});
+    RawSocket socket = server.connect();
+    socket.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
+    const std::string reply = socket.read_to_end().value_or("");
+    EXPECT_EQ(status_of(reply), 408) << reply;
+}
+
+TEST(Server, CutsSlowReaders) {
+    TestServer server({.write_time = 80ms});
+    RawSocket socket = server.connect();
+    socket.send("GET /flood HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_TRUE(eventually([&] { return server.seen.write_errors == 1; }));
+    EXPECT_TRUE(eventually([&] { return server.server.connections_approx() == 0; }));
+}
+
+TEST(Server, KeepsSlowReadersThatMakeProgress) {
+    TestServer server({.write_time = 300ms});
+    RawSocket socket = server.connect();
+    socket.send("GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    std::size_t size = 0;
+    for (int i = 0; i < 10; ++i) {
+        ::poll(nullptr, 0, 50);
+        size += socket.read_some()->size();
+    }
+    size += socket.read_to_end().value_or("").size();
+    EXPECT_GT(size, 8U << 20);
+}
+
+TEST(Server, CancelsTheHandlerOfAClientThatLeaves) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    socket.send("GET /slow?100000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    ASSERT_TRUE(eventually([&] { return server.seen.calls == 1; }));
+    socket.close();
+    EXPECT_TRUE(eventually([&] { return server.seen.destroyed == 1; }));
+    EXPECT_EQ(server.seen.finished, 0);
+    EXPECT_TRUE(eventually([&] { return server.server.connections_approx() == 0; }));
+}
+
+TEST(Server, AnswersAClientThatOnlyStopsSending) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    socket.send(post("x") + post("y"));
+    socket.end_sending();
+    const std::string all = socket.read_to_end().value_or("");
+    EXPECT_TRUE(all.contains("\r\n\r\nx") && all.contains("\r\n\r\ny")) << all;
+}
+
+TEST(Server, TurnsConnectionsAwayAboveTheLimit) {
+    TestServer server({.connections_max = 2});
+    RawSocket first = server.connect();
+    RawSocket second = server.connect();
+    ASSERT_TRUE(eventually([&] { return server.server.connections_approx() == 2; }));
+    RawSocket third = server.connect();
+    EXPECT_EQ(status_of(third.read_to_end().value_or("")), 503);
+    first.close();
+    ASSERT_TRUE(eventually([&] { return server.server.connections_approx() == 1; }));
+    RawSocket fourth = server.connect();
+    fourth.send(post("x"));
+    EXPECT_EQ(fourth.read_reply().second, "x");
+}
+
+TEST(Server, FinishesRequestsInFlightWhenItStops) {
+    TestServer server;
+    RawSocket idle = server.connect();
+    idle.send(post("x"));
+    idle.read_reply();
+    RawSocket busy = server.connect();
+    busy.send("GET /slow?100 HTTP/1.1\r\nHost: h\r\n\r\n");
+    ASSERT_TRUE(eventually([&] { return server.seen.calls == 2; }));
+    std::thread stopper([&] { server.server.stop(5s); });
+    EXPECT_EQ(idle.read_to_end(), "");
+    const auto [head, body] = busy.read_reply();
+    EXPECT_EQ(body, "slow");
+    EXPECT_TRUE(head.contains("Connection: close\r\n"));
+    EXPECT_EQ(busy.read_to_end(), "");
+    stopper.join();
+    EXPECT_FALSE(server.connect().connected());
+}
+
+TEST(Server, ClosesEverythingAfterTheGrace) {
+    TestServer server;
+    RawSocket busy = server.connect();
+    busy.send("GET /slow?100000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    ASSERT_TRUE(eventually([&] { return server.seen.calls == 1; }));
+    const auto begin = std::chrono::steady_clock::now();
+    server.server.stop(50ms);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+    EXPECT_EQ(server.seen.destroyed, 1);
+    EXPECT_EQ(busy.read_to_end(), "");
+}
+
+TEST(Server, ServesSeveralShardsAndAddresses) {
+    TestServer server({}, 2);
+    const auto second = server.server.listen("[::1]:0");
+    for (int i = 0; i < 20; ++i) {
+        RawSocket socket = server.connect();
+        socket.send(post(std::to_string(i)));
+        EXPECT_EQ(socket.read_reply().second, std::to_string(i));
+    }
+    if (second) EXPECT_TRUE(second->starts_with("[::1]:"));
+}
+
+TEST(Server, ListensOnUnixSockets) {
+    const std::string path = "/tmp/hearth-server-" + std::to_string(::getpid()) + ".sock";
+    TestServer server({}, 2);
+    {
+        // A socket file left behind by a process that died.
+        TestServer other;
+        ASSERT_TRUE(other.server.listen("unix:" + path));
+        EXPECT_EQ(server.server.listen("unix:" + path).error().code, Code::Unavailable);
+        ASSERT_EQ(::rename(path.c_str(), (path + ".kept").c_str()), 0);
+    }
+    ASSERT_EQ(::rename((path + ".kept").c_str(), path.c_str()), 0);
+    const auto address = server.server.listen("unix:" + path);
+    ASSERT_TRUE(address) << address.error().message;
+    EXPECT_EQ(*address, "unix:" + path);
+    struct stat info{};
+    ASSERT_EQ(::stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0600U);
+    RawSocket socket = RawSocket::connect(*address);
+    socket.send(post("over a unix socket"));
+    EXPECT_EQ(socket.read_reply().second, "over a unix socket");
+    server.server.stop(0ms);
+    EXPECT_NE(::stat(path.c_str(), &info), 0);
+}
+
+TEST(Server, SaysWhatIsWrongWithAnAddress) {
+    TestServer server;
+    EXPECT_EQ(server.server.listen(server.address).error().code, Code::Unavailable);
+    for (const char* bad : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x",
+                            "::1:80", "unix:", "a:b:c"}) {
+        const auto listening = server.server.listen(bad);
+        ASSERT_FALSE(listening) << bad;
+        EXPECT_EQ(listening.error().code, Code::InvalidArgument) << bad;
+    }
+    EXPECT_EQ(server.server.listen("unix:/tmp").error().code, Code::InvalidArgument);
+}
+
+}  // namespace
+}  // namespace hearth::http
