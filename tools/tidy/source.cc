@@ -102,8 +102,10 @@ Source make_source(std::string path, std::string_view text) {
 bool is_cpp(std::string_view path) { return path.ends_with(".cc") || path.ends_with(".h"); }
 
 bool is_test(std::string_view path) {
-    return path.ends_with("_test.cc") || path.starts_with("tests/") ||
-           path.starts_with("src/testing/");
+    for (const std::string_view end : {"_test.cc", "_fixture.cc", "_fixture.h", "/testing.h"}) {
+        if (path.ends_with(end)) return true;
+    }
+    return path.starts_with("tests/") || path.starts_with("src/testing/");
 }
 
 }  // namespace hearth::tidy

@@ -26,7 +26,7 @@ struct Source {
 Source make_source(std::string path, std::string_view text);
 
 bool is_cpp(std::string_view path);
-// True for `*_test.cc` and everything that only tests link.
+// True for `*_test.cc`, `*_fixture.*` and everything else that only tests compile.
 bool is_test(std::string_view path);
 
 }  // namespace hearth::tidy
