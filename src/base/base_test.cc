@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/encoding.h"
 #include "base/error.h"
 #include "base/hash.h"
@@ -17,8 +19,20 @@ TEST(Base64, MatchesTheVectorsOfRfc4648) {
     EXPECT_EQ(encode_base64(bytes("foobar")), "Zm9vYmFy");
 }
 
+TEST(Base64, DecodesWhatItEncodesAndRefusesTheRest) {
+    for (const std::string_view text : {"", "f", "fo", "foo", "foobar"}) {
+        const auto decoded = decode_base64(encode_base64(bytes(text)));
+        ASSERT_TRUE(decoded);
+        EXPECT_TRUE(std::ranges::equal(*decoded, bytes(text)));
+    }
+    EXPECT_FALSE(decode_base64("Zg="));
+    EXPECT_FALSE(decode_base64("Z*=="));
+    EXPECT_FALSE(decode_base64("===="));
+}
+
 TEST(Sha256, MatchesTheVectorOfFips180) {
-    EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(sha256_hex("abc"),
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(Utf8, AcceptsWellFormedAndRefusesTheRest) {
@@ -30,7 +44,10 @@ TEST(Utf8, AcceptsWellFormedAndRefusesTheRest) {
 }
 
 TEST(Utf8, RepairsOneReplacementPerMaximalSubpart) {
-    EXPECT_EQ(repair_utf8("a\xE2\x82" "b"), "a\xEF\xBF\xBD" "b");
+    EXPECT_EQ(repair_utf8("a\xE2\x82"
+                          "b"),
+              "a\xEF\xBF\xBD"
+              "b");
     EXPECT_EQ(repair_utf8("\xF0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD");
     EXPECT_EQ(repair_utf8("caf\xC3\xA9"), "caf\xC3\xA9");
 }

@@ -1,5 +1,6 @@
 #include "base/encoding.h"
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 
@@ -7,6 +8,12 @@ namespace hearth {
 namespace {
 
 constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::array<int, 256> kValues = [] {
+    std::array<int, 256> values{};
+    values.fill(-1);
+    for (int i = 0; i < 64; ++i) values[static_cast<unsigned char>(kAlphabet[i])] = i;
+    return values;
+}();
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 // Length of the well-formed sequence at `p`, or 0 with `*bad` = length of the ill-formed subpart.
@@ -70,6 +77,26 @@ void append_base64(std::string& out, std::span<const std::byte> bytes) {
 std::string encode_base64(std::span<const std::byte> bytes) {
     std::string out;
     append_base64(out, bytes);
+    return out;
+}
+
+Result<std::vector<std::byte>> decode_base64(std::string_view text) {
+    if (text.size() % 4 != 0) return fail(Code::InvalidArgument, "base64 text is cut short");
+    std::size_t padding = 0;
+    while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=')
+        ++padding;
+    std::vector<std::byte> out;
+    out.reserve(text.size() / 4 * 3);
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool pad = i >= text.size() - padding;
+        const int value = pad ? 0 : kValues[static_cast<unsigned char>(text[i])];
+        if (value < 0) return fail(Code::InvalidArgument, "not base64 text");
+        group = group << 6 | static_cast<std::uint32_t>(value);
+        if (i % 4 != 3) continue;
+        for (const int shift : {16, 8, 0}) out.push_back(static_cast<std::byte>(group >> shift));
+    }
+    out.resize(out.size() - padding);
     return out;
 }
 

@@ -4,6 +4,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "base/error.h"
 
 namespace hearth {
 
@@ -11,6 +14,9 @@ namespace hearth {
 std::string encode_base64(std::span<const std::byte> bytes);
 // Appends to `out` instead of allocating a new string.
 void append_base64(std::string& out, std::span<const std::byte> bytes);
+
+// The bytes of `text` (RFC 4648 section 4, padding required). Error: InvalidArgument.
+Result<std::vector<std::byte>> decode_base64(std::string_view text);
 
 // Lower-case hexadecimal.
 std::string encode_hex(std::span<const std::byte> bytes);

@@ -22,8 +22,8 @@ void Gauge::add(double amount) const { gauge_->Increment(amount); }
 void Histogram::observe(double seconds) const { histogram_->Observe(seconds); }
 
 Registry::Registry()
-    : registry_(std::make_shared<prometheus::Registry>(
-          prometheus::Registry::InsertBehavior::Merge)) {}
+    : registry_(
+          std::make_shared<prometheus::Registry>(prometheus::Registry::InsertBehavior::Merge)) {}
 Registry::~Registry() = default;
 
 Counter Registry::counter(const std::string& name, const std::string& help, const Labels& labels) {

@@ -50,7 +50,8 @@ class Histogram {
     prometheus::Histogram* histogram_;
 };
 
-// The process's metrics. Thread-safe. Looking a metric up takes a lock: do it once, keep the handle.
+// The process's metrics. Thread-safe. Looking a metric up takes a lock: do it once, keep the
+// handle.
 class Registry {
   public:
     Registry();
@@ -60,7 +61,8 @@ class Registry {
 
     Counter counter(const std::string& name, const std::string& help, const Labels& labels = {});
     Gauge gauge(const std::string& name, const std::string& help, const Labels& labels = {});
-    Histogram histogram(const std::string& name, const std::string& help, const Labels& labels = {});
+    Histogram histogram(const std::string& name, const std::string& help,
+                        const Labels& labels = {});
 
     // Prometheus text exposition format 0.0.4.
     std::string expose() const;

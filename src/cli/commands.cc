@@ -1,0 +1,13 @@
+#include "cli/commands.h"
+
+namespace hearth::cli {
+namespace {
+
+constexpr Command kCommands[] = {{add_serve}, {add_embed},  {add_models},
+                                 {add_ps},    {add_doctor}, {add_demo}};
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+}  // namespace hearth::cli

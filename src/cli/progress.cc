@@ -1,0 +1,41 @@
+#include "cli/progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/format.h"
+
+namespace hearth::cli {
+namespace {
+
+constexpr std::size_t kWidth = 30;
+constexpr std::chrono::milliseconds kRedraw{100};
+
+}  // namespace
+
+Progress::Progress(std::string label, std::size_t total)
+    : label_(std::move(label)),
+      total_(std::max<std::size_t>(total, 1)),
+      terminal_(isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()),
+      drawn_(start_ - kRedraw) {}
+
+Progress::~Progress() {
+    if (terminal_) std::fputs("\r\033[K", stderr);
+}
+
+void Progress::update(std::size_t done) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!terminal_ || (done < total_ && now - drawn_ < kRedraw)) return;
+    drawn_ = now;
+    const double seconds = std::chrono::duration<double>(now - start_).count();
+    const std::size_t filled = std::min(done, total_) * kWidth / total_;
+    const std::string line =
+        format("\r{} [{:#<{}}{:.<{}}] {}/{} {:.0f}/s\033[K", label_, "", filled, "",
+               kWidth - filled, done, total_, static_cast<double>(done) / std::max(seconds, 1e-3));
+    std::fputs(line.c_str(), stderr);
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+namespace hearth::cli {
+
+// A progress bar on stderr; silent when stderr is no terminal. Redrawn at most ten times a second.
+class Progress {
+  public:
+    Progress(std::string label, std::size_t total);
+    ~Progress();  // clears the line
+    Progress(const Progress&) = delete;
+    Progress& operator=(const Progress&) = delete;
+    void update(std::size_t done);
+
+  private:
+    std::string label_;
+    std::size_t total_;
+    bool terminal_;
+    std::chrono::steady_clock::time_point start_;
+    std::chrono::steady_clock::time_point drawn_;
+};
+
+}  // namespace hearth::cli

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "inference/backend.h"
+#include "runtime/awaitable.h"
+#include "runtime/deadline.h"
+#include "telemetry/metrics.h"
+
+namespace hearth::pipeline {
+
+// Counters of one model. Thread-safe handles; the registry must outlive them.
+struct ModelMetrics {
+    ModelMetrics(metrics::Registry& registry, const std::string& model);
+    metrics::Counter succeeded;
+    metrics::Counter failed;
+    metrics::Counter texts;
+    metrics::Counter tokens;
+    metrics::Histogram seconds;
+};
+
+// Where a request goes. Immutable, shared by every request on its way.
+struct Target {
+    std::shared_ptr<inference::Backend> backend;
+    ModelMetrics metrics;
+};
+
+// One step of a request with the time it took, for server-timing.
+struct Step {
+    const char* name;
+    std::chrono::nanoseconds time;
+};
+
+struct Served {
+    inference::EmbedReply reply;
+    std::string backend;
+    std::vector<Step> steps;
+};
+
+// Every request passes the steps here, in this order, the reason beside each in serve.cc.
+// Thread-safe.
+class Serve {
+  public:
+    // Finds the target of a model name as the caller wrote it. Thread-safe, never blocks.
+    // Errors: NotFound (reason "model_not_found"), Unavailable.
+    using Route = std::function<Result<std::shared_ptr<const Target>>(std::string_view model)>;
+
+    explicit Serve(Route route) : route_(std::move(route)) {}
+
+    // Errors: those of Route and of inference::Backend::embed.
+    Awaitable<Result<Served>> embed(inference::EmbedRequest request, Deadline deadline) const;
+
+  private:
+    Route route_;
+};
+
+}  // namespace hearth::pipeline

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "api/reply.h"
+#include "http/server.h"
+#include "pipeline/serve.h"
+#include "runtime/awaitable.h"
+
+namespace hearth::server {
+
+// What stands in the headers of an answer beside the dialect's own body.
+struct Provenance {
+    std::string model;
+    std::string backend;
+    std::vector<pipeline::Step> steps;
+    std::string allow = {};  // of a 405
+};
+
+// Sends a dialect's reply with the headers every answer carries: x-hearth-request-id, server-timing
+// and, where a backend answered, x-hearth-model and x-hearth-backend. A client that has left is not
+// an error.
+Awaitable<void> answer(http::Exchange& exchange, api::Reply reply, Provenance provenance = {});
+
+}  // namespace hearth::server

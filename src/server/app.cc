@@ -1,0 +1,101 @@
+#include "server/app.h"
+
+#include <csignal>
+#include <ctime>
+
+#include "base/format.h"
+#include "http/server.h"
+#include "runtime/shard.h"
+#include "runtime/signals.h"
+#include "server/gateway.h"
+#include "server/routes.h"
+#include "telemetry/log.h"
+
+namespace hearth::server {
+namespace {
+
+constexpr std::chrono::seconds kFolderPoll{2};
+
+log::Level parse_level(std::string_view text) {
+    if (text == "debug") return log::Level::Debug;
+    if (text == "warn") return log::Level::Warn;
+    if (text == "error") return log::Level::Error;
+    if (text == "off") return log::Level::Off;
+    return log::Level::Info;
+}
+
+bool is_loopback(std::string_view address) {
+    return address.starts_with("unix:") || address.starts_with("127.") ||
+           address.starts_with("[::1]:") || address.starts_with("localhost:");
+}
+
+std::string printable(const std::string& address) {
+    return address.starts_with("unix:") ? address : "http://" + address;
+}
+
+// Every address of the configuration, bound; the first as bound (a port 0 has become a real one).
+Result<std::string> listen_all(http::Server& server, const std::vector<std::string>& addresses) {
+    std::string first;
+    for (const auto& address : addresses) {
+        if (!is_loopback(address)) {
+            return fail(
+                Code::InvalidArgument,
+                format("{} reaches beyond this machine, which needs access keys; this version has "
+                       "none, so listen on a loopback address or a Unix socket",
+                       address));
+        }
+        TRY(const auto bound, server.listen(address));
+        log::info("listening address={}", bound);
+        if (first.empty()) first = bound;
+    }
+    if (first.empty()) return fail(Code::InvalidArgument, "server.listen names no address");
+    return first;
+}
+
+void wait_for_stop(const runtime::SignalWaiter& signals, Workers& workers) {
+    for (;;) {
+        const auto signal = signals.wait(kFolderPoll);
+        if (!signal) {
+            workers.rescan_if_changed();
+        } else if (*signal == SIGHUP) {
+            workers.rescan();
+        } else {
+            log::info("stopping signal={}", *signal);
+            return;
+        }
+    }
+}
+
+}  // namespace
+
+Result<void> serve_until_signal(const Config& config,
+                                const std::function<void(const std::string&)>& ready) {
+    log::configure("hearth", parse_level(config.log.level));
+    const runtime::SignalWaiter signals({SIGTERM, SIGINT, SIGHUP});
+    metrics::Registry registry;
+    runtime::Shards shards(config.server.shards);
+    Workers workers(config, shards, registry);
+    const pipeline::Serve serve([&](std::string_view model) { return workers.route(model); });
+    Gateway gateway{.config = config,
+                    .registry = registry,
+                    .workers = workers,
+                    .serve = serve,
+                    .started_unix = std::time(nullptr)};
+    http::Server server(shards, config.server.http,
+                        [&](http::Exchange& exchange) { return dispatch(gateway, exchange); });
+    shards.start();
+    workers.rescan();
+    const auto address = listen_all(server, config.server.listen);
+    if (address) {
+        ready(printable(*address));
+        wait_for_stop(signals, workers);
+    }
+    gateway.draining = true;
+    server.stop(config.server.drain_time);
+    workers.stop();
+    shards.stop();
+    if (!address) return std::unexpected(address.error());
+    return {};
+}
+
+}  // namespace hearth::server

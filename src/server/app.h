@@ -1,0 +1,19 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/error.h"
+#include "server/config.h"
+
+namespace hearth::server {
+
+// Starts everything, calls `ready` once with the first address ("http://127.0.0.1:11435",
+// "unix:PATH"), and returns after SIGTERM or SIGINT when requests in flight have ended or
+// drain_time is over. SIGHUP looks for models anew. Call from main's thread before any other thread
+// runs. Errors: InvalidArgument (bad address), Unavailable (address in use, worker program
+// missing).
+Result<void> serve_until_signal(const Config& config,
+                                const std::function<void(const std::string& address)>& ready);
+
+}  // namespace hearth::server

@@ -1,0 +1,126 @@
+#include "server/config.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "server/config_visitor.h"
+
+extern char** environ;
+
+namespace hearth::server {
+namespace {
+
+void visit(ConfigVisitor& keys, ServerSection& section) {
+    keys.list("listen", "addresses: HOST:PORT, [V6]:PORT or unix:PATH", section.listen);
+    keys.text("data_dir", "state and models; empty: $XDG_DATA_HOME/hearth", section.data_dir, {});
+    keys.size("shards", "event loops; 0: one per usable core", section.shards, 0, 256);
+    keys.time("request_time", "from a complete request to its answer", section.request_time);
+    keys.time("drain_time", "grace for requests in flight at shutdown", section.drain_time);
+    auto& http = section.http;
+    keys.size("header_bytes_max", "request line and fields", http.header_bytes_max, 1024, 1 << 20);
+    keys.size("body_bytes_max", "request body, decompressed", http.body_bytes_max, 1024, 1 << 30);
+    keys.size("connections_max", "open connections", http.connections_max, 1, 1'000'000);
+    keys.time("header_time", "first byte to end of header", http.header_time);
+    keys.time("body_time", "end of header to end of body", http.body_time);
+    keys.time("idle_time", "silence between requests", http.idle_time);
+    keys.time("write_time", "one write without progress", http.write_time);
+}
+
+void visit(ConfigVisitor& keys, ModelsSection& section) {
+    keys.list("directories", "folders of model folders, beside <data_dir>/models",
+              section.directories);
+    keys.flag("preload", "start a worker for every model at once", section.preload);
+}
+
+void visit(ConfigVisitor& keys, EncoderSection& section) {
+    keys.text("precision", "how weights and activations are held", section.precision,
+              {"auto", "fp32", "bf16", "int8"});
+    keys.size("threads", "per session; 0: calibrated", section.threads, 0, 1024);
+    keys.size("sessions", "batches computed at once; 0: calibrated", section.sessions, 0, 1024);
+    keys.size("batch_tokens_max", "tokens in one batch", section.batch_tokens_max, 16, 1 << 20);
+    keys.time("start_time", "worker start to ready", section.start_time);
+    keys.time("hang_time", "a running batch older than this is a hang", section.hang_time);
+    keys.time("idle_unload", "unload a model unused for this long; 0: never", section.idle_unload);
+}
+
+void visit(ConfigVisitor& keys, LogSection& section) {
+    keys.text("level", "least severe line written", section.level,
+              {"debug", "info", "warn", "error", "off"});
+    keys.flag("access", "one line per request", section.access);
+}
+
+void visit(ConfigVisitor& keys, Config& config) {
+    keys.section("server", [&] { visit(keys, config.server); });
+    keys.section("models", [&] { visit(keys, config.models); });
+    keys.section("encoder", [&] { visit(keys, config.encoder); });
+    keys.section("log", [&] { visit(keys, config.log); });
+}
+
+std::filesystem::path home_folder(const char* variable, const char* below_home) {
+    if (const char* set = std::getenv(variable); set != nullptr && *set != '\0') return set;
+    const char* home = std::getenv("HOME");
+    return std::filesystem::path(home != nullptr ? home : "/") / below_home;
+}
+
+}  // namespace
+
+std::filesystem::path Config::data_dir() const {
+    if (!server.data_dir.empty()) return server.data_dir;
+    return home_folder("XDG_DATA_HOME", ".local/share") / "hearth";
+}
+
+std::vector<std::filesystem::path> Config::models_directories() const {
+    std::vector<std::filesystem::path> folders = {data_dir() / "models"};
+    folders.insert(folders.end(), models.directories.begin(), models.directories.end());
+    folders.emplace_back(HEARTH_DEFAULT_MODELS);
+    return folders;
+}
+
+Environment hearth_environment() {
+    Environment found;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        const std::string_view text(*entry);
+        const std::size_t equals = text.find('=');
+        if (!text.starts_with("HEARTH_") || equals == std::string_view::npos) continue;
+        found.emplace(text.substr(0, equals), text.substr(equals + 1));
+    }
+    return found;
+}
+
+Result<Config> parse_config(std::string_view name, std::string_view text,
+                            const Environment& environment) {
+    Config config;
+    TRY_VOID(
+        read_config(name, text, environment, [&](ConfigVisitor& keys) { visit(keys, config); }));
+    return config;
+}
+
+Result<Config> load_config(const std::filesystem::path& file, const Environment& environment) {
+    if (file.empty()) return parse_config("environment", "", environment);
+    std::ifstream stream(file);
+    if (!stream)
+        return fail(Code::NotFound, "configuration file " + file.string() + " cannot be read");
+    std::ostringstream text;
+    text << stream.rdbuf();
+    return parse_config(file.string(), text.str(), environment);
+}
+
+std::string config_reference() {
+    constexpr std::string_view kHead =
+        "# Configuration\n\n"
+        "`hearth serve --config FILE` reads one YAML file. Every key is optional; an unknown key "
+        "is an error "
+        "that names its\nline. The environment overrides the file: `HEARTH_SECTION__KEY`, lists "
+        "separated by "
+        "commas. Times are written\n`500ms`, `30s`, `5m`, `1h`. This page is printed by "
+        "`hearth doctor --reference`.\n";
+    return std::string(kHead) + describe_config([](ConfigVisitor& keys) {
+               Config defaults;
+               visit(keys, defaults);
+           });
+}
+
+}  // namespace hearth::server

@@ -1,0 +1,84 @@
+#include "server/config.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace hearth::server {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::string refusal(std::string_view text, const Environment& environment = {}) {
+    const auto config = parse_config("hearth.yaml", text, environment);
+    return config ? "accepted" : config.error().message;
+}
+
+TEST(Config, EveryKeyHasADefault) {
+    const auto config = parse_config("hearth.yaml", "", {});
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->server.listen, std::vector<std::string>{"127.0.0.1:11435"});
+    EXPECT_EQ(config->encoder.precision, "auto");
+}
+
+TEST(Config, ReadsEveryKindOfValue) {
+    const auto config = parse_config("hearth.yaml",
+                                     "server:\n  listen: [127.0.0.1:0, 'unix:/run/h']\n"
+                                     "  body_bytes_max: 4096\n  request_time: 5s\n"
+                                     "models: {preload: true}\nencoder: {precision: int8}\n",
+                                     {});
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->server.listen, (std::vector<std::string>{"127.0.0.1:0", "unix:/run/h"}));
+    EXPECT_EQ(config->server.http.body_bytes_max, 4096u);
+    EXPECT_EQ(config->server.request_time, milliseconds(5000));
+    EXPECT_TRUE(config->models.preload);
+    EXPECT_EQ(config->encoder.precision, "int8");
+}
+
+TEST(Config, TheEnvironmentOverridesTheFile) {
+    const auto config = parse_config(
+        "hearth.yaml", "server: {shards: 1}",
+        {{"HEARTH_SERVER__SHARDS", "3"}, {"HEARTH_SERVER__LISTEN", "127.0.0.1:1,127.0.0.1:2"}});
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->server.shards, 3u);
+    EXPECT_EQ(config->server.listen.size(), 2u);
+}
+
+TEST(Config, RefusesWithFileLineAndKey) {
+    EXPECT_EQ(refusal("server:\n  lisen: x\n"), "hearth.yaml line 2: unknown key server.lisen");
+    EXPECT_EQ(refusal("\nserve: {}\n"), "hearth.yaml line 2: unknown key serve");
+    EXPECT_EQ(refusal("server: {shards: 257}"),
+              "hearth.yaml line 1: server.shards must be a whole number from 0 to 256, not '257'");
+    EXPECT_EQ(
+        refusal("server: {request_time: soon}"),
+        "hearth.yaml line 1: server.request_time must be a time such as 500ms, 30s, 5m or 1h, "
+        "not 'soon'");
+    EXPECT_EQ(refusal("encoder: {precision: int4}"),
+              "hearth.yaml line 1: encoder.precision must be one of auto, fp32, bf16, int8, not "
+              "'int4'");
+    EXPECT_EQ(refusal("models: {preload: [1]}"),
+              "hearth.yaml line 1: models.preload must be one value");
+    EXPECT_EQ(refusal("server: 5"), "hearth.yaml line 1: server must be a section of keys");
+    EXPECT_EQ(refusal("- 5"), "hearth.yaml: the top level must be sections of keys");
+    EXPECT_EQ(refusal("", {{"HEARTH_SERVER__LISEN", "x"}}),
+              "environment: unknown key HEARTH_SERVER__LISEN");
+    EXPECT_NE(refusal("server: {a: [}").find("hearth.yaml line 1: "), std::string::npos);
+}
+
+TEST(Config, AcceptsTheBoundAndRefusesOneAbove) {
+    EXPECT_EQ(refusal("server: {shards: 256}"), "accepted");
+    EXPECT_EQ(refusal("server: {request_time: 8760h}"), "accepted");
+    EXPECT_NE(refusal("server: {request_time: 8761h}"), "accepted");
+}
+
+TEST(Config, TheReferencePageIsTheOneGenerated) {
+    std::ifstream page(HEARTH_SOURCE_DIR "/docs/configuration.md");
+    std::ostringstream text;
+    text << page.rdbuf();
+    EXPECT_EQ(text.str(), config_reference())
+        << "run: hearth doctor --reference > docs/configuration.md";
+}
+
+}  // namespace
+}  // namespace hearth::server

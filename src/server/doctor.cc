@@ -1,0 +1,98 @@
+#include "server/doctor.h"
+
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "base/format.h"
+#include "models/catalogue.h"
+#include "runtime/shard.h"
+#include "server/worker_program.h"
+
+namespace hearth::server {
+namespace {
+
+using Grade = Finding::Grade;
+
+std::string processor_flags() {
+    std::ifstream info("/proc/cpuinfo");
+    for (std::string line; std::getline(info, line);) {
+        if (line.starts_with("flags")) return line + " ";
+    }
+    return "";
+}
+
+Finding examine_processor() {
+    const std::string flags = processor_flags();
+    std::string features;
+    for (const std::string_view name :
+         {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8"}) {
+        if (flags.contains(" " + std::string(name) + " ")) features += format(" {}", name);
+    }
+    return {Grade::Good, "processor",
+            format("{} usable cores,{}", runtime::cpu_quota(),
+                   features.empty() ? " no vector extension known" : features)};
+}
+
+Finding examine_worker() {
+    const auto program = worker_program();
+    if (access(program.c_str(), X_OK) == 0) return {Grade::Good, "worker", program.string()};
+    return {Grade::Broken, "worker", program.string() + " is missing: build it with ./dev build"};
+}
+
+void examine_models(const Config& config, std::vector<Finding>& findings) {
+    const auto catalogue = models::Catalogue::scan(config.models_directories());
+    for (const auto& model : catalogue.models()) {
+        findings.push_back(
+            {Grade::Good, "model " + model.name,
+             format("{} ({} {}, window {}, {} dimensions)", model.folder.string(), model.family,
+                    model.precision, model.context_length, model.embedding_length)});
+    }
+    for (const auto& broken : catalogue.broken()) {
+        findings.push_back(
+            {Grade::Note, "folder " + broken.folder.filename().string(), broken.reason});
+    }
+    if (catalogue.models().empty()) {
+        findings.push_back({Grade::Broken, "models",
+                            "no model was found: run ./dev setup, or put a folder "
+                            "into " +
+                                config.models_directories()[0].string()});
+    }
+}
+
+}  // namespace
+
+std::string_view to_string(Finding::Grade grade) {
+    switch (grade) {
+        case Grade::Good: return "ok";
+        case Grade::Note: return "note";
+        case Grade::Broken: return "broken";
+    }
+    return "broken";
+}
+
+std::vector<Finding> examine(const Config& config) {
+    std::vector<Finding> findings = {examine_processor(), examine_worker()};
+    findings.push_back({Grade::Good, "data", config.data_dir().string()});
+    for (const auto& folder : config.models_directories()) {
+        const bool there = std::filesystem::is_directory(folder);
+        findings.push_back({there ? Grade::Good : Grade::Note, "models in",
+                            folder.string() + (there ? "" : " (no such folder)")});
+    }
+    examine_models(config, findings);
+    return findings;
+}
+
+std::string to_json(const std::vector<Finding>& findings) {
+    boost::json::array list;
+    for (const auto& finding : findings) {
+        list.push_back({{"grade", std::string(to_string(finding.grade))},
+                        {"subject", finding.subject},
+                        {"text", finding.text}});
+    }
+    return boost::json::serialize(list);
+}
+
+}  // namespace hearth::server

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "models/catalogue.h"
+#include "pipeline/serve.h"
+#include "server/config.h"
+#include "server/workers.h"
+#include "telemetry/metrics.h"
+
+namespace hearth::server {
+
+// What every route may use. Made once by the composition root; thread-safe; outlives the HTTP
+// server.
+struct Gateway {
+    const Config& config;
+    metrics::Registry& registry;
+    Workers& workers;
+    const pipeline::Serve& serve;
+    // The moment the server began to answer, for `created` and start times.
+    std::int64_t started_unix = 0;
+    std::atomic<bool> draining = false;
+};
+
+}  // namespace hearth::server

@@ -1,0 +1,77 @@
+#include "api/ollama.h"
+#include "server/answer.h"
+#include "server/surfaces.h"
+
+namespace hearth::server {
+namespace ollama = api::ollama;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Awaitable<Result<pipeline::Served>> serve(const Gateway& gateway,
+                                          Result<inference::EmbedRequest> request) {
+    if (!request) co_return std::unexpected(std::move(request).error());
+    co_return co_await gateway.serve.embed(*std::move(request),
+                                           Deadline::after(gateway.config.server.request_time));
+}
+
+Provenance provenance_of(pipeline::Served& served) {
+    return {served.reply.model, served.backend, std::move(served.steps)};
+}
+
+}  // namespace
+
+Awaitable<void> ollama_alive(const Gateway&, http::Exchange& exchange) {
+    co_await answer(exchange, ollama::encode_alive());
+}
+
+Awaitable<void> ollama_embed(const Gateway& gateway, http::Exchange& exchange) {
+    const auto start = Clock::now();
+    auto request = ollama::parse_embed(exchange.request().body);
+    const std::string asked = request ? request->model : std::string();
+    auto served = co_await serve(gateway, std::move(request));
+    if (!served) {
+        co_await answer(exchange, ollama::encode_error(served.error()));
+        co_return;
+    }
+    co_await answer(exchange, ollama::encode_embed(served->reply, asked, Clock::now() - start),
+                    provenance_of(*served));
+}
+
+Awaitable<void> ollama_embeddings(const Gateway& gateway, http::Exchange& exchange) {
+    auto served = co_await serve(gateway, ollama::parse_embeddings(exchange.request().body));
+    if (!served) {
+        co_await answer(exchange, ollama::encode_error(served.error()));
+        co_return;
+    }
+    co_await answer(exchange, ollama::encode_embeddings(served->reply), provenance_of(*served));
+}
+
+Awaitable<void> ollama_tags(const Gateway& gateway, http::Exchange& exchange) {
+    const auto snapshot = gateway.workers.snapshot();
+    co_await answer(exchange, ollama::encode_tags(snapshot->catalogue.models()));
+}
+
+Awaitable<void> ollama_show(const Gateway& gateway, http::Exchange& exchange) {
+    const auto call = ollama::parse_show(exchange.request().body);
+    if (!call) {
+        co_await answer(exchange, ollama::encode_error(call.error()));
+        co_return;
+    }
+    const auto snapshot = gateway.workers.snapshot();
+    const auto* model = snapshot->catalogue.find(call->model);
+    auto reply = model != nullptr ? ollama::encode_show(*model)
+                                  : ollama::encode_error(unknown_model(call->model));
+    co_await answer(exchange, std::move(reply));
+}
+
+Awaitable<void> ollama_ps(const Gateway& gateway, http::Exchange& exchange) {
+    const auto snapshot = gateway.workers.snapshot();
+    co_await answer(exchange, ollama::encode_ps(snapshot->running()));
+}
+
+Awaitable<void> ollama_version(const Gateway&, http::Exchange& exchange) {
+    co_await answer(exchange, ollama::encode_version(HEARTH_VERSION));
+}
+
+}  // namespace hearth::server

@@ -1,0 +1,45 @@
+#include "api/openai.h"
+#include "base/format.h"
+#include "server/answer.h"
+#include "server/surfaces.h"
+
+namespace hearth::server {
+namespace openai = api::openai;
+namespace {
+
+constexpr std::string_view kModelPath = "/v1/models/";
+
+}  // namespace
+
+Awaitable<void> openai_embeddings(const Gateway& gateway, http::Exchange& exchange) {
+    auto call = openai::parse_embeddings(exchange.request().body);
+    if (!call) {
+        co_await answer(exchange, openai::encode_error(call.error()));
+        co_return;
+    }
+    const std::string asked = call->request.model;
+    auto served = co_await gateway.serve.embed(std::move(call->request),
+                                               Deadline::after(gateway.config.server.request_time));
+    if (!served) {
+        co_await answer(exchange, openai::encode_error(served.error()));
+        co_return;
+    }
+    co_await answer(exchange, openai::encode_embeddings(served->reply, call->format, asked),
+                    {served->reply.model, served->backend, std::move(served->steps)});
+}
+
+Awaitable<void> openai_models(const Gateway& gateway, http::Exchange& exchange) {
+    const auto snapshot = gateway.workers.snapshot();
+    co_await answer(exchange, openai::encode_models(snapshot->catalogue.models()));
+}
+
+Awaitable<void> openai_model(const Gateway& gateway, http::Exchange& exchange) {
+    const std::string name = exchange.request().path.substr(kModelPath.size());
+    const auto snapshot = gateway.workers.snapshot();
+    const auto* model = snapshot->catalogue.find(name);
+    auto reply =
+        model != nullptr ? openai::encode_model(*model) : openai::encode_error(unknown_model(name));
+    co_await answer(exchange, std::move(reply));
+}
+
+}  // namespace hearth::server

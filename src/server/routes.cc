@@ -1,0 +1,100 @@
+#include "server/routes.h"
+
+#include <algorithm>
+#include <string>
+
+#include "api/ollama.h"
+#include "api/openai.h"
+#include "api/tei.h"
+#include "base/format.h"
+#include "server/answer.h"
+#include "server/host_guard.h"
+#include "server/surfaces.h"
+
+namespace hearth::server {
+namespace {
+
+using http::Method;
+
+constexpr Route kRoutes[] = {
+    {Method::Post, "/v1/embeddings", openai_embeddings},
+    {Method::Get, "/v1/models", openai_models},
+    {Method::Get, "/v1/models/", openai_model, true},
+    {Method::Get, "/", ollama_alive},
+    {Method::Post, "/api/embed", ollama_embed},
+    {Method::Post, "/api/embeddings", ollama_embeddings},
+    {Method::Get, "/api/tags", ollama_tags},
+    {Method::Post, "/api/show", ollama_show},
+    {Method::Get, "/api/ps", ollama_ps},
+    {Method::Get, "/api/version", ollama_version},
+    {Method::Post, "/embed", tei_embed},
+    {Method::Get, "/info", tei_info},
+    {Method::Get, "/health", health},
+    {Method::Get, "/health/live", health_live},
+    {Method::Get, "/health/ready", health_ready},
+    {Method::Get, "/metrics", metrics_text},
+};
+
+bool matches(const Route& route, std::string_view path) {
+    if (!route.prefix) return path == route.path;
+    return path.size() > route.path.size() && path.starts_with(route.path);
+}
+
+bool serves(const Route& route, Method method) {
+    return method == route.method || (method == Method::Head && route.method == Method::Get);
+}
+
+api::Reply encode_error_for(std::string_view path, const Error& error) {
+    if (path.starts_with("/api/")) return api::ollama::encode_error(error);
+    if (path == "/embed" || path == "/info") return api::tei::encode_error(error);
+    return api::openai::encode_error(error);
+}
+
+Awaitable<void> refuse(http::Exchange& exchange, std::string_view allowed) {
+    const auto& request = exchange.request();
+    if (allowed.empty()) {
+        const Error error{.code = Code::NotFound,
+                          .message = format("{} {} is not a route of this server",
+                                            http::to_string(request.method), request.path),
+                          .reason = "route_not_found"};
+        co_await answer(exchange, encode_error_for(request.path, error));
+        co_return;
+    }
+    const Error error{.code = Code::InvalidArgument,
+                      .message = format("{} takes {}, not {}", request.path, allowed,
+                                        http::to_string(request.method)),
+                      .reason = "method_not_allowed"};
+    auto reply = encode_error_for(request.path, error);
+    reply.status = 405;
+    co_await answer(exchange, std::move(reply), {.allow = std::string(allowed)});
+}
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+Awaitable<void> dispatch(const Gateway& gateway, http::Exchange& exchange) {
+    const auto& request = exchange.request();
+    if (request.peer != "unix" &&
+        !is_local_host(request.headers.find("host").value_or(""), own_host_name())) {
+        const Error error{.code = Code::Forbidden,
+                          .message =
+                              "the Host field names a foreign site; address this server as "
+                              "localhost",
+                          .reason = "host_not_allowed"};
+        co_await answer(exchange, encode_error_for(request.path, error));
+        co_return;
+    }
+    std::string allowed;
+    for (const auto& route : kRoutes) {
+        if (!matches(route, request.path)) continue;
+        if (serves(route, request.method)) {
+            co_await route.handle(gateway, exchange);
+            co_return;
+        }
+        allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(route.method));
+    }
+    co_await refuse(exchange, allowed);
+}
+
+}  // namespace hearth::server

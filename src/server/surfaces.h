@@ -1,0 +1,31 @@
+#pragma once
+
+#include "http/server.h"
+#include "runtime/awaitable.h"
+#include "server/gateway.h"
+
+// The functions behind the routes, one file per dialect. Each reads the request, asks the pipeline
+// and answers in its dialect; none throws, none leaves an exchange unanswered.
+namespace hearth::server {
+
+Awaitable<void> openai_embeddings(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> openai_models(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> openai_model(const Gateway& gateway, http::Exchange& exchange);
+
+Awaitable<void> ollama_alive(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_embed(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_embeddings(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_tags(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_show(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_ps(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_version(const Gateway& gateway, http::Exchange& exchange);
+
+Awaitable<void> tei_embed(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> tei_info(const Gateway& gateway, http::Exchange& exchange);
+
+Awaitable<void> health(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> health_live(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> health_ready(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> metrics_text(const Gateway& gateway, http::Exchange& exchange);
+
+}  // namespace hearth::server

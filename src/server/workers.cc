@@ -1,0 +1,142 @@
+#include "server/workers.h"
+
+#include <algorithm>
+
+#include "backends/worker/supervisor.h"
+#include "backends/worker/worker_backend.h"
+#include "base/format.h"
+#include "server/worker_program.h"
+#include "telemetry/log.h"
+
+namespace hearth::server {
+namespace {
+
+using worker::WorkerState;
+
+worker::WorkerOptions worker_options(const Config& config, const models::Model& model) {
+    const auto& encoder = config.encoder;
+    worker::WorkerOptions options{
+        .program = worker_program(),
+        .model = model.name,
+        .folder = model.folder,
+        .arguments = {"--precision", encoder.precision, "--threads", format("{}", encoder.threads),
+                      "--sessions", format("{}", encoder.sessions), "--batch-tokens",
+                      format("{}", encoder.batch_tokens_max), "--cpus",
+                      format("{}", runtime::cpu_quota())},
+        .eager = config.models.preload,
+        .start_time = encoder.start_time,
+        .hang_time = encoder.hang_time};
+    if (encoder.idle_unload.count() > 0) options.idle_unload = encoder.idle_unload;
+    return options;
+}
+
+std::int64_t expiry_of(const worker::WorkerStatus& status) {
+    if (!status.expires_at) return api::kNever;
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               status.expires_at->time_since_epoch())
+        .count();
+}
+
+}  // namespace
+
+Error unknown_model(std::string_view name) {
+    return {.code = Code::NotFound,
+            .message = format("model '{}' not found; hearth models lists what is there", name),
+            .reason = "model_not_found",
+            .param = "model"};
+}
+
+std::vector<api::RunningModel> Workers::Snapshot::running() const {
+    std::vector<api::RunningModel> running;
+    for (const auto& model : catalogue.models()) {
+        const auto entry = entries.find(model.name);
+        if (entry == entries.end()) continue;
+        const auto status = entry->second.supervisor->status();
+        if (status.state != WorkerState::Ready) continue;
+        running.push_back({.model = &model,
+                           .resident_bytes = status.resident_bytes,
+                           .expires_unix_ns = expiry_of(status)});
+    }
+    return running;
+}
+
+Workers::Workers(const Config& config, runtime::Shards& shards, metrics::Registry& registry)
+    : config_(config),
+      shards_(shards),
+      registry_(registry),
+      folders_(config.models_directories()),
+      snapshot_(std::make_shared<Snapshot>()) {}
+
+Workers::~Workers() = default;
+
+std::shared_ptr<const Workers::Snapshot> Workers::snapshot() const {
+    const MutexLock lock(mutex_);
+    return snapshot_;
+}
+
+Result<std::shared_ptr<const pipeline::Target>> Workers::route(std::string_view name) const {
+    const auto current = snapshot();
+    const auto* model = current->catalogue.find(name);
+    if (model == nullptr) return fail(unknown_model(name));
+    return current->entries.at(model->name).target;
+}
+
+const Workers::Entry& Workers::entry_for(const models::Model& model) {
+    auto& entry = entries_[model.digest + " " + model.name];
+    if (entry.supervisor != nullptr) return entry;
+    const worker::WorkerMetrics counters(registry_, model.name);
+    entry.supervisor = std::make_shared<worker::WorkerSupervisor>(
+        shards_, 0, worker_options(config_, model), counters);
+    entry.supervisor->start();
+    entry.target = std::make_shared<const pipeline::Target>(
+        std::make_shared<worker::WorkerBackend>(shards_, *entry.supervisor, counters),
+        pipeline::ModelMetrics(registry_, model.name));
+    return entry;
+}
+
+void Workers::rescan() {
+    scanned_times_ = folder_times();
+    auto next = std::make_shared<Snapshot>();
+    next->catalogue = models::Catalogue::scan(folders_);
+    for (const auto& model : next->catalogue.models()) {
+        next->entries.emplace(model.name, entry_for(model));
+    }
+    unload_all_but(*next);
+    for (const auto& broken : next->catalogue.broken()) {
+        log::warn("model folder refused folder={} reason=\"{}\"", broken.folder.string(),
+                  broken.reason);
+    }
+    log::info("models found count={} refused={}", next->catalogue.models().size(),
+              next->catalogue.broken().size());
+    const MutexLock lock(mutex_);
+    snapshot_ = std::move(next);
+}
+
+// A model that was removed or replaced on disk leaves memory; requests inside it still end.
+void Workers::unload_all_but(const Snapshot& kept) {
+    for (auto& [key, entry] : entries_) {
+        const auto& supervisor = entry.supervisor;
+        const bool used = std::ranges::any_of(
+            kept.entries, [&](const auto& item) { return item.second.supervisor == supervisor; });
+        if (!used) supervisor->unload();
+    }
+}
+
+void Workers::rescan_if_changed() {
+    if (folder_times() != scanned_times_) rescan();
+}
+
+std::vector<std::filesystem::file_time_type> Workers::folder_times() const {
+    std::vector<std::filesystem::file_time_type> times;
+    for (const auto& folder : folders_) {
+        std::error_code missing;
+        times.push_back(std::filesystem::last_write_time(folder, missing));
+    }
+    return times;
+}
+
+void Workers::stop() {
+    for (auto& [key, entry] : entries_) entry.supervisor->stop();
+}
+
+}  // namespace hearth::server
