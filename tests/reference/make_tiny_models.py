@@ -17,11 +17,18 @@ import urllib.request
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
+import reference_tokenizer
 import tiny_models
 import vectors
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 START_S_MAX = 60
+# The converter reads the configuration through transformers, which knows these sizes by other names.
+CONVERTER_CONFIG = {
+    "hidden_size": tiny_models.HIDDEN, "num_attention_heads": tiny_models.HEADS, "num_hidden_layers": tiny_models.LAYERS,
+    "intermediate_size": tiny_models.INNER, "head_dim": tiny_models.HIDDEN // tiny_models.HEADS,
+    "max_position_embeddings": 8192, "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
+}
 
 
 def texts():
@@ -59,27 +66,33 @@ def start_server(program, gguf):
     raise SystemExit("llama-server did not start")
 
 
-def embed(url, text):
-    body = json.dumps({"input": text, "encoding_format": "float"}).encode()
+def embed(url, ids):
+    body = json.dumps({"input": [ids], "encoding_format": "float"}).encode()
     request = urllib.request.Request(url + "/v1/embeddings", body, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as reply:
         answer = json.load(reply)
-    return answer["data"][0]["embedding"], answer["usage"]["prompt_tokens"]
+    return answer["data"][0]["embedding"]
+
+
+def nomic_ids(folder):
+    """llama.cpp gets ids: its own tokenizer differs on Hangul."""
+    tokenizer = reference_tokenizer.load(folder / "tokenizer.json")
+    prompt = tiny_models.NOMIC_PROMPTS["search_document"]
+    return [tokenizer.encode(prompt + text).ids for text in texts()]
 
 
 def nomic_rows(folder, llama_source, llama_server):
-    tiny_models.write_nomic(folder)
+    tiny_models.write_nomic(folder, CONVERTER_CONFIG)
     gguf = folder / "tiny-nomic.gguf"
     convert = pathlib.Path(llama_source) / "convert_hf_to_gguf.py"
     subprocess.run([sys.executable, convert, folder, "--outtype", "f32", "--outfile", gguf], check=True)
     server, url = start_server(llama_server, str(gguf))
     try:
-        answers = [embed(url, tiny_models.NOMIC_PROMPTS["search_document"] + text) for text in texts()]
+        rows = [embed(url, ids) for ids in nomic_ids(folder)]
     finally:
         server.terminate()
         server.wait()
-    print("tokens", [tokens for _, tokens in answers])
-    return normalized([row for row, _ in answers])
+    return normalized(rows)
 
 
 def main():

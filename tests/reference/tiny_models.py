@@ -87,7 +87,11 @@ def values(name, shape):
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
     u = (z >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)
-    scale = 1.0 if name.endswith("embeddings.weight") else 2.0**-3
+    scale = 2.0**-3
+    if name.endswith("embeddings.weight"):
+        scale = 1.0
+    elif len(shape) == 2 and any(part in name for part in ("Wqkv", "query", "key")):
+        scale = 2.0**-2
     base = 1.0 if len(shape) == 1 and name.endswith("weight") else 0.0
     return (np.float32(base) + np.float32(scale) * u).reshape(shape)
 
@@ -119,8 +123,8 @@ def write_folder(folder, config, tensors, pooling, prompts, tokens_max):
     save_file({name: values(name, shape) for name, shape in tensors}, folder / "model.safetensors", {"format": "pt"})
 
 
-def write_nomic(folder):
-    write_folder(folder, NOMIC_CONFIG, nomic_tensors(), "mean", NOMIC_PROMPTS, 8192)
+def write_nomic(folder, more_config=None):
+    write_folder(folder, NOMIC_CONFIG | (more_config or {}), nomic_tensors(), "mean", NOMIC_PROMPTS, 8192)
 
 
 def write_bert(folder):
