@@ -1,0 +1,434 @@
+#include "backends/worker/supervisor.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fstream>
+#include <future>
+#include <random>
+#include <utility>
+
+#include "backends/worker/backoff.h"
+#include "backends/worker/protocol.h"
+#include "backends/worker/socket_dir.h"
+#include "base/format.h"
+#include "http/client.h"
+#include "runtime/child_process.h"
+#include "runtime/shard.h"
+#include "runtime/task_group.h"
+#include "telemetry/log.h"
+
+namespace hearth::worker {
+namespace {
+
+namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
+using runtime::ChildProcess;
+using runtime::ExitStatus;
+
+constexpr auto kPollStep = std::chrono::milliseconds(3);
+constexpr auto kKillTime = std::chrono::seconds(10);
+constexpr auto kExitNoticeTime = std::chrono::milliseconds(100);
+constexpr int kRefusedExit = 2;
+constexpr std::size_t kStartFailuresPatience = 3;
+
+// Something for the loop to look at. Shard-local, one waiter.
+class Event {
+  public:
+    explicit Event(asio::io_context& io) : timer_(io) {}
+
+    void notify() {
+        set_ = true;
+        timer_.cancel();
+    }
+    Awaitable<void> wait_until(Clock::time_point when) {
+        if (!set_) {
+            timer_.expires_at(when);
+            co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+        set_ = false;
+    }
+
+  private:
+    asio::steady_timer timer_;
+    bool set_ = false;
+};
+
+// Why a process must end, or has.
+enum class End { Exited, Retired, NeverReady, Silent, Hung };
+
+std::string_view to_string(End end) {
+    switch (end) {
+        case End::Exited: return "exited";
+        case End::Retired: return "retired";
+        case End::NeverReady: return "never-ready";
+        case End::Silent: return "silent";
+        case End::Hung: return "hung";
+    }
+    return "unknown";
+}
+
+std::string describe(const ExitStatus& status) {
+    if (status.signal != 0) return format("killed by signal {}", status.signal);
+    return format("exited with code {}", status.code);
+}
+
+std::uint64_t resident_bytes(int pid) {
+    std::ifstream statm(format("/proc/{}/statm", pid));
+    std::uint64_t total = 0;
+    std::uint64_t resident = 0;
+    if (!(statm >> total >> resident)) return 0;
+    return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+AdmissionOptions admission_options(const WorkerOptions& options) {
+    return {.model = options.model,
+            .waiting_max = options.waiting_max,
+            .suspects_max = options.suspects_max,
+            .suspect_time = options.suspect_time,
+            .refused_time = options.refused_time,
+            .idle_unload = options.idle_unload};
+}
+
+// What happened to one process.
+struct Life {
+    End end = End::Exited;
+    std::optional<Clock::time_point> ready_at;
+    std::optional<Clock::time_point> stuck_since;
+};
+
+}  // namespace
+
+WorkerMetrics::WorkerMetrics(metrics::Registry& registry, const std::string& model)
+    : restarts(registry.counter("hearth_worker_restarts_total",
+                                "Worker processes started again after an unexpected end",
+                                {{"model", model}})),
+      poison(registry.counter("hearth_worker_poison_total",
+                              "Requests refused because workers died serving them",
+                              {{"model", model}})),
+      retries(registry.counter("hearth_worker_retries_total",
+                               "Calls made again because their worker died", {{"model", model}})),
+      requests(registry.counter("hearth_worker_requests_total", "Calls answered by a worker",
+                                {{"model", model}})),
+      texts(registry.counter("hearth_worker_texts_total", "Texts embedded by a worker",
+                             {{"model", model}})),
+      tokens(registry.counter("hearth_worker_tokens_total", "Tokens embedded by a worker",
+                              {{"model", model}})),
+      seconds(registry.histogram("hearth_worker_seconds",
+                                 "Time of a call to a worker, waiting for it included",
+                                 {{"model", model}})) {}
+
+struct WorkerSupervisor::Impl {
+    Impl(runtime::Shards& shards_in, std::size_t shard_in, WorkerOptions options_in,
+         WorkerMetrics metrics_in)
+        : shards(shards_in),
+          shard(shard_in),
+          options(std::move(options_in)),
+          metrics(metrics_in),
+          event(std::make_shared<Event>(shards.io(shard))),
+          admission(admission_options(options), [this] { poke(); }),
+          group(shards.io(shard)) {}
+
+    void poke() {
+        shards.post(shard, [event = event] { event->notify(); });
+    }
+
+    Awaitable<void> control_task();
+    Awaitable<void> pause();
+    Awaitable<void> run_worker();
+    Result<void> start_child();
+    Awaitable<void> exit_task(std::uint64_t of_generation);
+    Awaitable<bool> become_ready(Life& life);
+    Awaitable<void> watch(Life& life);
+    Awaitable<bool> heartbeat(Life& life);
+    Awaitable<void> end_process(const Life& life);
+    void conclude(const Life& life);
+    void conclude_failure(const Life& life);
+
+    // Fixed after construction.
+    runtime::Shards& shards;
+    const std::size_t shard;
+    const WorkerOptions options;
+    const WorkerMetrics metrics;
+    const std::shared_ptr<Event> event;  // outlives us in what was posted
+    Admission admission;
+
+    // Shard-local.
+    bool stopping = false;
+    SocketDir directory;
+    std::uint64_t generation = 0;
+    std::filesystem::path socket;
+    std::unique_ptr<ChildProcess> child;
+    std::unique_ptr<http::Client> client;
+    std::optional<ExitStatus> exited;
+    std::string last_line;
+    std::size_t failures = 0;  // in a row
+    std::minstd_rand random{std::random_device{}()};
+
+    // Any thread.
+    std::atomic<bool> started = false;
+    std::atomic<int> pid = 0;
+    std::atomic<std::uint64_t> restarts = 0;
+
+    runtime::TaskGroup group;
+};
+
+WorkerSupervisor::WorkerSupervisor(runtime::Shards& shards, std::size_t shard,
+                                   WorkerOptions options, WorkerMetrics metrics)
+    : impl_(std::make_unique<Impl>(shards, shard, std::move(options), metrics)) {}
+
+WorkerSupervisor::~WorkerSupervisor() { CHECK(!impl_->started); }
+
+void WorkerSupervisor::start() {
+    CHECK(!impl_->started.exchange(true));
+    if (impl_->options.eager) impl_->admission.want();
+    impl_->shards.post(impl_->shard, [impl = impl_.get()] {
+        impl->group.spawn("worker supervisor", impl->control_task());
+    });
+}
+
+void WorkerSupervisor::stop() {
+    if (!impl_->started.exchange(false)) return;
+    impl_->admission.close();
+    std::promise<void> ended;
+    impl_->shards.post(impl_->shard, [impl = impl_.get(), &ended] {
+        impl->stopping = true;
+        impl->event->notify();
+        impl->group.when_empty([&ended] { ended.set_value(); });
+    });
+    ended.get_future().wait();
+}
+
+void WorkerSupervisor::load() { impl_->admission.want(); }
+void WorkerSupervisor::unload() { impl_->admission.retire(); }
+const WorkerOptions& WorkerSupervisor::options() const { return impl_->options; }
+
+WorkerStatus WorkerSupervisor::status() const {
+    const Admission::Snapshot door = impl_->admission.snapshot();
+    WorkerStatus status{.state = door.state,
+                        .pid = impl_->pid,
+                        .since = door.since,
+                        .restarts = impl_->restarts,
+                        .calls = door.calls,
+                        .message = door.message};
+    if (status.pid > 0) status.resident_bytes = resident_bytes(status.pid);
+    if (door.due) {
+        const auto left = *door.due - Clock::now();
+        status.expires_at = std::chrono::system_clock::now() +
+                            std::chrono::duration_cast<std::chrono::system_clock::duration>(left);
+    }
+    return status;
+}
+
+WorkerState WorkerSupervisor::state() const { return impl_->admission.snapshot().state; }
+
+Result<void> WorkerSupervisor::check_poison(const Fingerprint& request) const {
+    return impl_->admission.check_poison(request);
+}
+
+Awaitable<Result<WorkerSupervisor::Lease>> WorkerSupervisor::lease(
+    Fingerprint request, std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) {
+    co_return co_await impl_->admission.lease(request, keep_alive, deadline);
+}
+
+Awaitable<bool> WorkerSupervisor::ended(std::uint64_t generation, Deadline deadline) {
+    co_return co_await impl_->admission.ended(generation, deadline);
+}
+
+Awaitable<void> WorkerSupervisor::Impl::control_task() {
+    while (!stopping) {
+        if (!admission.wants_process()) {
+            co_await event->wait_until(Clock::time_point::max());
+            continue;
+        }
+        co_await pause();
+        if (!stopping) co_await run_worker();
+    }
+    directory = {};
+}
+
+// Between a failure and the next start.
+Awaitable<void> WorkerSupervisor::Impl::pause() {
+    const double dice = std::uniform_real_distribution<double>(0, 1)(random);
+    const auto wait = backoff(failures, options.backoff_first, options.backoff_max, dice);
+    const auto until = Clock::now() + wait;
+    while (!stopping && Clock::now() < until) co_await event->wait_until(until);
+}
+
+Awaitable<void> WorkerSupervisor::Impl::run_worker() {
+    // While calls are refused at once they stay so until the worker is ready.
+    admission.enter(WorkerState::Starting, failures > 0 ? last_line : std::string());
+    ++generation;
+    exited.reset();
+    last_line.clear();
+    Life life;
+    if (const Result<void> start = start_child(); !start) {
+        last_line = start.error().message;
+        conclude(life);
+        co_return;
+    }
+    group.spawn("worker exit", exit_task(generation));
+    if (co_await become_ready(life)) co_await watch(life);
+    co_await end_process(life);
+    conclude(life);
+}
+
+Result<void> WorkerSupervisor::Impl::start_child() {
+    if (!directory) {
+        TRY(directory, SocketDir::make(options.runtime_dir));
+    }
+    socket = directory.path() / format("{}.sock", generation);
+    runtime::ChildOptions child_options{
+        .program = options.program, .arguments = {"--model", options.folder, "--socket", socket}};
+    child_options.arguments.insert(child_options.arguments.end(), options.arguments.begin(),
+                                   options.arguments.end());
+    child_options.on_line = [this](std::string_view line) {
+        if (line.empty()) return;
+        last_line = line;
+        log::info("worker says model={} generation={} line=\"{}\"", options.model, generation,
+                  line);
+    };
+    TRY(child, ChildProcess::start(shards.io(shard), std::move(child_options)));
+    pid = child->pid();
+    client = std::make_unique<http::Client>("unix:" + socket.string());
+    log::info("worker started model={} generation={} pid={}", options.model, generation,
+              pid.load());
+    return {};
+}
+
+Awaitable<void> WorkerSupervisor::Impl::exit_task(std::uint64_t of_generation) {
+    const ExitStatus status = co_await child->wait();
+    // A process the kernel would not let go ends after its successor has begun.
+    if (of_generation != generation) co_return;
+    exited = status;
+    event->notify();
+}
+
+// Asks for its health every few milliseconds until it answers.
+Awaitable<bool> WorkerSupervisor::Impl::become_ready(Life& life) {
+    const auto begun = Clock::now();
+    const Deadline limit = Deadline::at(begun + options.start_time);
+    life.end = End::NeverReady;
+    while (!limit.passed()) {
+        if (exited) life.end = End::Exited;
+        if (stopping) life.end = End::Retired;
+        if (exited || stopping) co_return false;
+        http::Call call{.method = http::Method::Get, .target = "/health"};
+        const auto reply = co_await client->send(
+            std::move(call), limit.earlier(Deadline::after(options.heartbeat_time)));
+        if (reply && reply->status == 200) {
+            life.ready_at = Clock::now();
+            admission.serve(generation, "unix:" + socket.string());
+            log::info("worker ready model={} generation={} load_ms={}", options.model, generation,
+                      std::chrono::duration_cast<std::chrono::milliseconds>(*life.ready_at - begun)
+                          .count());
+            co_return true;
+        }
+        co_await event->wait_until(Clock::now() + kPollStep);
+    }
+    co_return false;
+}
+
+// From ready until the process has ended or must.
+Awaitable<void> WorkerSupervisor::Impl::watch(Life& life) {
+    auto next_beat = Clock::now() + options.heartbeat_interval;
+    while (true) {
+        co_await event->wait_until(
+            std::min(next_beat, admission.due().value_or(Clock::time_point::max())));
+        life.end = End::Exited;
+        if (exited) co_return;
+        life.end = End::Retired;
+        if (stopping || admission.begin_retirement()) co_return;
+        if (Clock::now() < next_beat && !admission.doubted()) continue;
+        if (!co_await heartbeat(life)) co_return;
+        next_beat = Clock::now() + options.heartbeat_interval;
+    }
+}
+
+Awaitable<bool> WorkerSupervisor::Impl::heartbeat(Life& life) {
+    http::Call call{.method = http::Method::Get, .target = "/health"};
+    const auto reply =
+        co_await client->send(std::move(call), Deadline::after(options.heartbeat_time));
+    const auto heard = reply && reply->status == 200
+                           ? decode_heartbeat(reply->body)
+                           : Result<Heartbeat>(fail(Code::BadUpstream, "no heartbeat"));
+    if (!heard) {
+        // A process that died is told from one that is silent by its exit, which follows at once.
+        const auto limit = Clock::now() + kExitNoticeTime;
+        while (!exited && Clock::now() < limit) co_await event->wait_until(limit);
+        life.end = exited ? End::Exited : End::Silent;
+        co_return false;
+    }
+    if (heard->running.count() == 0) {
+        admission.heard(std::nullopt);
+        co_return true;
+    }
+    // The moment is late by what the answer took, and early when a task of under 1 ms says 1.
+    const auto running_since = Clock::now() - heard->running + std::chrono::milliseconds(1);
+    admission.heard(running_since);
+    if (heard->running <= options.hang_time) co_return true;
+    life.end = End::Hung;
+    life.stuck_since = running_since;
+    co_return false;
+}
+
+Awaitable<void> WorkerSupervisor::Impl::end_process(const Life& life) {
+    if (!exited && life.end == End::Retired) {
+        child->signal(SIGTERM);
+        const auto limit = Clock::now() + options.stop_time;
+        while (!exited && Clock::now() < limit) co_await event->wait_until(limit);
+    }
+    if (!exited) {
+        child->signal(SIGKILL);
+        const auto limit = Clock::now() + kKillTime;
+        while (!exited && Clock::now() < limit) co_await event->wait_until(limit);
+    }
+    pid = 0;
+    client.reset();
+    // Ends exit_task if the kernel still holds the process.
+    child.reset();
+    std::error_code ignored;
+    std::filesystem::remove(socket, ignored);
+}
+
+void WorkerSupervisor::Impl::conclude(const Life& life) {
+    if (life.end == End::Retired) {
+        failures = 0;
+        admission.bury_retired(generation);
+        admission.enter(WorkerState::Unloaded);
+        log::info("worker unloaded model={} generation={}", options.model, generation);
+        return;
+    }
+    admission.bury_dead(generation, life.stuck_since);
+    if (!life.ready_at && exited && exited->code == kRefusedExit) {
+        failures = 0;
+        log::error("worker refused its model model={} reason=\"{}\"", options.model, last_line);
+        admission.refuse(last_line.empty() ? "the worker refused the model" : last_line);
+        return;
+    }
+    conclude_failure(life);
+}
+
+void WorkerSupervisor::Impl::conclude_failure(const Life& life) {
+    const bool was_stable = life.ready_at && Clock::now() - *life.ready_at >= options.stable_time;
+    failures = was_stable ? 1 : failures + 1;
+    ++restarts;
+    metrics.restarts.add();
+    const std::string how = exited ? describe(*exited) : std::string("could not be started");
+    log::error("worker ended model={} generation={} why={} status=\"{}\" failures={} last=\"{}\"",
+               options.model, generation, to_string(life.end), how, failures, last_line);
+    const std::string message = last_line.empty() ? how : format("{} ({})", last_line, how);
+    if (!life.ready_at && failures >= kStartFailuresPatience) {
+        admission.give_up_waiting(message);
+    } else {
+        admission.enter(WorkerState::Waiting, message);
+    }
+}
+
+}  // namespace hearth::worker

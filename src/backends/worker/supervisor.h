@@ -1,0 +1,115 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/worker/admission.h"
+#include "base/error.h"
+#include "runtime/awaitable.h"
+#include "runtime/deadline.h"
+#include "telemetry/metrics.h"
+
+namespace hearth::runtime {
+class Shards;
+}
+
+namespace hearth::worker {
+
+struct WorkerOptions {
+    std::filesystem::path program;  // hearth-worker
+    std::string model;              // its name, for errors and the log
+    std::filesystem::path folder;
+    std::vector<std::string> arguments;  // more of hearth-worker's own: "--precision", "int8"
+    std::filesystem::path runtime_dir;   // empty: $XDG_RUNTIME_DIR, else the temporary directory
+    bool eager = false;                  // start with the supervisor, not with the first request
+    std::chrono::milliseconds start_time{60'000};  // program start to ready
+    std::chrono::milliseconds heartbeat_interval{1'000};
+    std::chrono::milliseconds heartbeat_time{10'000};  // silence longer than this: killed
+    std::chrono::milliseconds hang_time{30'000};       // a task running longer: killed
+    std::chrono::milliseconds backoff_first{100};
+    std::chrono::milliseconds backoff_max{30'000};
+    std::chrono::milliseconds stable_time{60'000};   // ready this long: failures forgotten
+    std::chrono::milliseconds refused_time{10'000};  // a refused folder is tried again after it
+    std::chrono::milliseconds stop_time{5'000};      // SIGTERM to SIGKILL
+    std::optional<std::chrono::milliseconds> idle_unload;  // without a keep_alive of the request's
+    std::size_t waiting_max = 10'000;                      // calls waiting for the worker
+    std::size_t suspects_max = 4'096;
+    std::chrono::milliseconds suspect_time{600'000};
+};
+
+// Handles of one model's worker metrics. The registry must outlive them.
+struct WorkerMetrics {
+    WorkerMetrics(metrics::Registry& registry, const std::string& model);
+    metrics::Counter restarts;
+    metrics::Counter poison;
+    metrics::Counter retries;
+    metrics::Counter requests;
+    metrics::Counter texts;
+    metrics::Counter tokens;
+    metrics::Histogram seconds;
+};
+
+struct WorkerStatus {
+    WorkerState state = WorkerState::Unloaded;
+    int pid = 0;                                                      // 0: none
+    std::chrono::system_clock::time_point since{};                    // of the state
+    std::uint64_t resident_bytes = 0;                                 // of the process; 0: unknown
+    std::optional<std::chrono::system_clock::time_point> expires_at;  // absent: never
+    std::uint64_t restarts = 0;
+    std::size_t calls = 0;  // in the worker now
+    std::string message;    // the last failure, or empty
+};
+
+// Keeps one worker process alive for one model: starts it when first wanted, waits until it
+// answers, watches its exit and its heartbeat, kills it when it hangs, restarts it with backoff,
+// unloads it when idle, and remembers which requests were inside when it died. It lives on one
+// shard; the public functions are thread-safe. No process survives it, however we end
+// (runtime/child_process.h).
+class WorkerSupervisor {
+  public:
+    WorkerSupervisor(runtime::Shards& shards, std::size_t shard, WorkerOptions options,
+                     WorkerMetrics metrics);
+    ~WorkerSupervisor();  // stop() must have returned, or start() never been called
+    WorkerSupervisor(const WorkerSupervisor&) = delete;
+    WorkerSupervisor& operator=(const WorkerSupervisor&) = delete;
+
+    // The shards must run. Once.
+    void start();
+    // Ends the worker (SIGTERM, then SIGKILL) and everything here. Blocks; from a thread that is no
+    // shard. Calls that wait are refused with Unavailable. Idempotent.
+    void stop();
+    // Starts the worker if there is none; does not wait.
+    void load();
+    // Ends the worker once no call is inside; the next call starts a new one.
+    void unload();
+
+    WorkerStatus status() const;  // reads /proc
+    WorkerState state() const;
+    const WorkerOptions& options() const;
+
+    using Lease = Admission::Lease;
+
+    // Waits until the worker is ready and the call may enter. A request that was inside one death
+    // enters alone, so that a second death tells the guilty from who stood beside it. Errors:
+    // InvalidArgument (reason "poison_request": inside two deaths), Unavailable (refused, failing,
+    // still loading, stopping), Overloaded (waiting_max), DeadlineExceeded.
+    Awaitable<Result<Lease>> lease(Fingerprint request,
+                                   std::optional<std::chrono::milliseconds> keep_alive,
+                                   Deadline deadline);
+    // The same InvalidArgument when the request was inside two deaths.
+    Result<void> check_poison(const Fingerprint& request) const;
+    // True once that generation of the process has ended; false at the deadline.
+    Awaitable<bool> ended(std::uint64_t generation, Deadline deadline);
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hearth::worker

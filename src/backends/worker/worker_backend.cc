@@ -1,0 +1,201 @@
+#include "backends/worker/worker_backend.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backends/worker/protocol.h"
+#include "base/format.h"
+#include "http/client.h"
+#include "runtime/shard.h"
+
+namespace hearth::worker {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using inference::EmbedReply;
+using inference::EmbedRequest;
+
+// A broken connection is a death when the process's end follows this soon.
+constexpr auto kDeathNoticeTime = std::chrono::seconds(2);
+constexpr int kAttemptsMax = 2;
+
+Result<void> check(const EmbedRequest& request) {
+    if (request.inputs.size() > kInputsMax) {
+        return fail({.code = Code::InvalidArgument,
+                     .message = format("{} inputs were given; at most {} are allowed",
+                                       request.inputs.size(), kInputsMax),
+                     .param = "input"});
+    }
+    if (request.prompt_name.size() > kPromptNameBytesMax) {
+        return fail({.code = Code::InvalidArgument,
+                     .message = "the prompt name is too long",
+                     .param = "prompt_name"});
+    }
+    if (request.dimensions && (*request.dimensions == 0 || *request.dimensions > kDimensionMax)) {
+        return fail(
+            {.code = Code::InvalidArgument,
+             .message = format("dimensions {} is not 1 to {}", *request.dimensions, kDimensionMax),
+             .param = "dimensions"});
+    }
+    return {};
+}
+
+Result<EmbedReply> decode_reply(const http::Reply& reply, const EmbedRequest& request) {
+    if (reply.status != 200) {
+        TRY(Error error, decode_error(reply.body));
+        return fail(std::move(error));
+    }
+    TRY(EmbedReply answer, decode_answer(reply.body));
+    if (answer.tokens.size() != request.inputs.size()) {
+        return fail(Code::BadUpstream, format("{} vectors for {} inputs", answer.tokens.size(),
+                                              request.inputs.size()));
+    }
+    return answer;
+}
+
+}  // namespace
+
+struct WorkerBackend::Impl {
+    // The pool of one shard, for one process. In-flight calls keep the pool they began with.
+    struct Pool {
+        std::uint64_t generation = 0;
+        std::shared_ptr<http::Client> client;
+    };
+
+    std::shared_ptr<http::Client> client_for(const WorkerSupervisor::Lease& lease) {
+        Pool& pool = pools[shards.current()];
+        if (pool.generation != lease.generation()) {
+            pool.client = std::make_shared<http::Client>(
+                lease.address(), http::ClientOptions{.idle_connections_max = 256});
+            pool.generation = lease.generation();
+        }
+        return pool.client;
+    }
+
+    Awaitable<Result<EmbedReply>> load(std::optional<std::chrono::milliseconds> keep_alive,
+                                       Deadline deadline);
+    Awaitable<Result<EmbedReply>> embed(const EmbedRequest& request, Deadline deadline);
+    Awaitable<Result<EmbedReply>> attempt(const EmbedRequest& request, std::string call,
+                                          const Fingerprint& fingerprint, Deadline deadline,
+                                          std::uint64_t& generation_lost);
+    void count(const Result<EmbedReply>& reply, Clock::duration took) const;
+
+    runtime::Shards& shards;
+    WorkerSupervisor& supervisor;
+    const WorkerMetrics metrics;
+    std::vector<Pool> pools;  // each touched on its own shard only
+};
+
+WorkerBackend::WorkerBackend(runtime::Shards& shards, WorkerSupervisor& supervisor,
+                             WorkerMetrics metrics)
+    : impl_(std::make_unique<Impl>(shards, supervisor, metrics,
+                                   std::vector<Impl::Pool>(shards.size()))) {}
+
+WorkerBackend::~WorkerBackend() = default;
+
+inference::BackendInfo WorkerBackend::info() const {
+    const std::string& model = impl_->supervisor.options().model;
+    return {.name = "worker/" + model, .model = model};
+}
+
+inference::Health WorkerBackend::probe() const {
+    switch (impl_->supervisor.state()) {
+        case WorkerState::Unloaded:
+        case WorkerState::Starting: return inference::Health::Starting;
+        case WorkerState::Ready: return inference::Health::Ready;
+        case WorkerState::Waiting:
+        case WorkerState::Refused:
+        case WorkerState::Stopping: return inference::Health::Down;
+    }
+    return inference::Health::Down;
+}
+
+Awaitable<Result<EmbedReply>> WorkerBackend::embed(EmbedRequest request, Deadline deadline) {
+    if (request.inputs.empty()) co_return co_await impl_->load(request.keep_alive, deadline);
+    CO_TRY_VOID(check(request));
+    const auto begun = Clock::now();
+    auto reply = co_await impl_->embed(request, deadline);
+    impl_->count(reply, Clock::now() - begun);
+    co_return reply;
+}
+
+Awaitable<Result<EmbedReply>> WorkerBackend::Impl::load(
+    std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) {
+    EmbedReply reply{.model = supervisor.options().model};
+    if (keep_alive && keep_alive->count() == 0) {
+        supervisor.unload();
+        co_return reply;
+    }
+    const auto begun = Clock::now();
+    CO_TRY(auto lease, co_await supervisor.lease({}, keep_alive, deadline));
+    lease.answered();
+    reply.load_time = Clock::now() - begun;
+    co_return reply;
+}
+
+// Twice at most: the second time only when the first lost its worker, or never reached it.
+Awaitable<Result<EmbedReply>> WorkerBackend::Impl::embed(const EmbedRequest& request,
+                                                         Deadline deadline) {
+    const std::string call = encode_call({.request = request});
+    const Fingerprint fingerprint = fingerprint_of(content_of(call));
+    for (int attempts = 1;; ++attempts) {
+        std::uint64_t generation_lost = 0;
+        auto reply = co_await attempt(request, call, fingerprint, deadline, generation_lost);
+        if (reply || generation_lost == 0 || deadline.passed()) co_return reply;
+        if (attempts < kAttemptsMax) {
+            metrics.retries.add();
+            continue;
+        }
+        const bool died = co_await supervisor.ended(
+            generation_lost, deadline.earlier(Deadline::after(kDeathNoticeTime)));
+        if (died) CO_TRY_VOID(supervisor.check_poison(fingerprint));
+        co_return reply;
+    }
+}
+
+// Sets `generation_lost` when the connection to that process broke before the first byte of a
+// reply.
+Awaitable<Result<EmbedReply>> WorkerBackend::Impl::attempt(const EmbedRequest& request,
+                                                           std::string call,
+                                                           const Fingerprint& fingerprint,
+                                                           Deadline deadline,
+                                                           std::uint64_t& generation_lost) {
+    const auto asked = Clock::now();
+    CO_TRY(auto lease, co_await supervisor.lease(fingerprint, request.keep_alive, deadline));
+    const auto entered = Clock::now();
+    set_time_left(call, std::chrono::ceil<std::chrono::milliseconds>(deadline.left()));
+    http::Call message{.method = http::Method::Post, .target = "/embed", .body = std::move(call)};
+    message.headers.add("content-type", std::string(kBinary));
+    const std::shared_ptr<http::Client> client = client_for(lease);
+    const auto reply = co_await client->send(std::move(message), deadline);
+    if (!reply) {
+        if (reply.error().code == Code::Unavailable) {
+            generation_lost = lease.generation();
+            lease.broken();
+        }
+        co_return fail(reply.error());
+    }
+    lease.answered();
+    auto answer = decode_reply(*reply, request);
+    if (answer) {
+        answer->model = supervisor.options().model;
+        answer->load_time = entered - asked;
+    }
+    co_return answer;
+}
+
+void WorkerBackend::Impl::count(const Result<EmbedReply>& reply, Clock::duration took) const {
+    metrics.requests.add();
+    metrics.seconds.observe(std::chrono::duration<double>(took).count());
+    if (!reply) {
+        if (reply.error().reason == "poison_request") metrics.poison.add();
+        return;
+    }
+    metrics.texts.add(static_cast<double>(reply->tokens.size()));
+    std::uint64_t tokens = 0;
+    for (const std::uint32_t count : reply->tokens) tokens += count;
+    metrics.tokens.add(static_cast<double>(tokens));
+}
+
+}  // namespace hearth::worker

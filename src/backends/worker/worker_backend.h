@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+
+#include "backends/worker/supervisor.h"
+#include "inference/backend.h"
+
+namespace hearth::worker {
+
+// A local model behind its worker process. Thread-safe; keeps one connection pool per shard. The
+// shards and the supervisor must outlive it. A call whose worker dies before the first byte of the
+// answer is made once more on the next worker; one that was inside two deaths is refused:
+// InvalidArgument, reason "poison_request". A request without inputs loads the model and answers
+// with no vectors; with keep_alive 0 it unloads it.
+class WorkerBackend final : public inference::Backend {
+  public:
+    WorkerBackend(runtime::Shards& shards, WorkerSupervisor& supervisor, WorkerMetrics metrics);
+    ~WorkerBackend() override;
+
+    inference::BackendInfo info() const override;
+    Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
+                                                   Deadline deadline) override;
+    inference::Health probe() const override;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hearth::worker
