@@ -36,7 +36,10 @@ function(add_module name)
   target_link_libraries(hearth_${target} ${scope} ${links} ${M_LIBS})
   list(JOIN M_DEPS "," deps)
   list(JOIN M_TEST_DEPS "," test_deps)
-  set_property(GLOBAL APPEND PROPERTY HEARTH_MODULES "${name}|${M_ABOUT}|${deps}|${test_deps}")
+  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
+  list(JOIN M_SOURCES "," sources)
+  set_property(GLOBAL APPEND PROPERTY HEARTH_MODULES
+    "${name}|${M_ABOUT}|${deps}|${test_deps}|${folder}|${sources}")
   if(M_TESTS AND HEARTH_TESTS)
     add_module_test(${target} "${M_TESTS}" "${M_TEST_DEPS}")
   endif()
@@ -62,8 +65,8 @@ function(add_module_test target sources deps)
   set_tests_properties(${target} PROPERTIES TIMEOUT 300)
 endfunction()
 
-# Writes "name|about|deps|test deps" lines, from which ./dev tidy checks the includes and the table in
-# README.md.
+# Writes "name|about|deps|test deps|folder|sources" lines, from which ./dev tidy checks the includes and
+# the table in README.md.
 function(write_module_table)
   get_property(modules GLOBAL PROPERTY HEARTH_MODULES)
   list(JOIN modules "\n" text)

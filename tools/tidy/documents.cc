@@ -31,7 +31,9 @@ std::string module_table(const std::vector<Module>& modules) {
     for (const Module& module : modules) {
         std::string deps;
         for (const std::string& dep : module.deps) deps += (deps.empty() ? "" : ", ") + dep;
-        table += "| `src/" + module.name + "/` | " + module.about + " | " + deps + " |\n";
+        const std::string second = module.folder == module.name ? "" : " (" + module.name + ")";
+        table += "| `src/" + module.folder + "/`" + second + " | " + module.about + " | " + deps +
+                 " |\n";
     }
     return table;
 }

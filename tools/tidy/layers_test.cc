@@ -49,6 +49,23 @@ TEST(Layers, RefuseRelativeIncludes) {
     EXPECT_EQ(layers("src/http/a.cc", "#include \"../base/error.h\"\n").size(), 1U);
 }
 
+TEST(Layers, TellTwoModulesOfOneFolderApartByTheirSources) {
+    const auto modules = parse_modules(
+        "encoder|engine|||encoder|\n"
+        "backends/worker|gateway's end|||backends/worker|supervisor.cc\n"
+        "worker|worker's end|encoder,backends/worker||backends/worker|loop.cc\n");
+    const auto found = [&](const std::string& path, const std::string& include) {
+        std::vector<Finding> findings;
+        check_layers(make_source(path, "#include \"" + include + "\"\n"), modules, findings);
+        return findings.size();
+    };
+    EXPECT_EQ(found("src/backends/worker/loop.h", "encoder/engine.h"), 0U);
+    EXPECT_EQ(found("src/backends/worker/loop_test.cc", "encoder/engine.h"), 0U);
+    EXPECT_EQ(found("src/backends/worker/loop.cc", "backends/worker/supervisor.h"), 0U);
+    EXPECT_EQ(found("src/backends/worker/supervisor.cc", "encoder/engine.h"), 1U);
+    EXPECT_EQ(found("src/backends/worker/supervisor.cc", "backends/worker/loop.h"), 1U);
+}
+
 TEST(Layers, LetTheWorkersProgramJoinBothEnds) {
     EXPECT_TRUE(layers("src/backends/worker/main.cc", "#include \"server/a.h\"\n").empty());
 }

@@ -8,12 +8,16 @@
 
 namespace hearth::tidy {
 
-// A source folder as the configure step described it (modules.txt: name|about|deps|test deps).
+// A module as the configure step described it (modules.txt: name|about|deps|test
+// deps|folder|sources). Mostly one folder is one module; a folder of two tells them apart by their
+// sources.
 struct Module {
     std::string name;
     std::string about;
     std::vector<std::string> deps;
     std::vector<std::string> test_deps;
+    std::string folder;
+    std::vector<std::string> sources;
 };
 
 std::vector<Module> parse_modules(std::string_view text);
