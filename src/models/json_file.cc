@@ -76,16 +76,11 @@ Result<json::value> parse_json(std::string_view text, std::string_view name) {
 
 std::string describe(const json::value& value) {
     switch (value.kind()) {
-        case json::kind::null:
-            return "null";
-        case json::kind::array:
-            return "a list";
-        case json::kind::object:
-            return "an object";
-        case json::kind::double_:
-            return format("{}", value.get_double());
-        default:
-            break;
+        case json::kind::null: return "null";
+        case json::kind::array: return "a list";
+        case json::kind::object: return "an object";
+        case json::kind::double_: return format("{}", value.get_double());
+        default: break;
     }
     std::string shown = json::serialize(value);
     if (shown.size() > kShownBytesMax) {
