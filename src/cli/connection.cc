@@ -106,6 +106,8 @@ class EmbedRun {
         for (std::size_t i = 0; i < plan_.concurrency; ++i) loops_.spawn("embed", loop_task());
     }
 
+    bool finished() const { return loops_.size() == 0; }
+
     Result<Embedded> take() {
         if (error_) return std::unexpected(*std::move(error_));
         Embedded result{.vectors = {}, .dimension = 0, .tokens = tokens_};
@@ -212,7 +214,9 @@ Result<Embedded> Connection::embed(const std::vector<std::string>& texts, const 
     EmbedRun run(impl_->io, impl_->address, texts, plan);
     run.start();
     impl_->io.restart();
-    impl_->io.run();
+    // Idle connections keep the io_context busy: the run ends with its loops, not with its work.
+    while (!run.finished() && impl_->io.run_one() > 0) {
+    }
     return run.take();
 }
 
