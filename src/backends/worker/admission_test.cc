@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <optional>
 
 #include "testing/run.h"
+#include "testing/start.h"
 
 namespace hearth::worker {
 namespace {
@@ -33,8 +33,7 @@ class AdmissionTest : public ::testing::Test {
     }
     // A call that waits at the door until something lets it in.
     void begin(const char* request, std::optional<Result<Lease>>& into) {
-        boost::asio::co_spawn(io_, enter_task(door_.get(), fingerprint_of(request), &into),
-                              [](std::exception_ptr) {});
+        testing::start(io_, enter_task(door_.get(), fingerprint_of(request), &into));
         settle();
     }
     void settle() {

@@ -3,9 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/use_future.hpp>
 #include <future>
 
 #include "base/format.h"
@@ -13,6 +11,7 @@
 #include "runtime/shard.h"
 #include "testing/processes.h"
 #include "testing/run.h"
+#include "testing/start.h"
 #include "testing/worker_folder.h"
 
 namespace hearth::worker {
@@ -48,9 +47,8 @@ class WorkerBackendTest : public ::testing::Test {
         supervisor_->start();
     }
     Answer send(EmbedRequest request, std::size_t shard = 0, std::chrono::milliseconds time = 30s) {
-        return boost::asio::co_spawn(shards_.io(shard),
-                                     backend_->embed(std::move(request), Deadline::after(time)),
-                                     boost::asio::use_future);
+        return testing::start(shards_.io(shard),
+                              backend_->embed(std::move(request), Deadline::after(time)));
     }
     Answer send_text(std::string text, std::size_t shard = 0,
                      std::chrono::milliseconds time = 30s) {
