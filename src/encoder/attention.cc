@@ -53,22 +53,23 @@ Attention::Attention(const Kernels& kernels, bool int16, std::size_t heads, std:
 void Attention::reserve(KeyValues& to, std::size_t keys_padded) const {
     to.keys.reserve(keys_padded * heads_ * head_units_);
     to.values.reserve(keys_padded / keys_per_unit_ * heads_ * value_panels_ * panel_);
-    to.key_scale.reserve(keys_padded * heads_);
-    to.value_scale.reserve(keys_padded * heads_);
+    to.key_scale.reserve(keys_padded);
+    to.value_scale.reserve(keys_padded);
 }
 
 void Attention::reserve(Queries& to, std::size_t rows) const {
     to.stride = heads_ * head_units_ + kUnitsAlign;
-    to.rows_max = std::max(to.rows_max, rows);
-    to.units.reserve(to.rows_max * to.stride);
-    to.scale.reserve(to.rows_max * heads_);
+    to.units.reserve(rows * to.stride);
+    to.scale.reserve(rows);
 }
 
 void Attention::reserve(AttentionScratch& to, std::size_t keys_padded) const {
     const std::size_t stride = keys_padded + 2 * kUnitsAlign;
     to.scores.reserve(kernels_->tile_rows * stride);
-    to.weights.reserve(kernels_->tile_rows * stride);
+    to.weights.reserve(
+        std::max(kernels_->tile_rows * stride, round_up(heads_ * dim_, kUnitsAlign)));
     to.row_scale.reserve(kernels_->tile_rows);
+    for (auto& token : to.token) token.reserve(round_up(heads_ * dim_, kUnitsAlign));
 }
 
 std::size_t Attention::key_base(const Sequence& sequence, std::size_t head) const {
@@ -80,9 +81,36 @@ std::size_t Attention::value_base(const Sequence& sequence, std::size_t head) co
            value_panels_ * panel_;
 }
 
-void Attention::store(const float* qkv, const Sequence& sequence, std::size_t token,
+void Attention::store(const float* qkv, std::size_t stride, const Sequence& sequence,
+                      std::size_t token, std::size_t count, AttentionScratch& scratch,
                       Queries& queries, KeyValues& keys) const {
-    if (int16_) return store_int16(qkv, sequence, token, queries, keys);
+    const std::size_t end = token + count;
+    if (!int16_) {
+        for (; token < end; ++token, qkv += stride) {
+            store_float(qkv, sequence, token, queries, keys);
+        }
+        return;
+    }
+    while (token < end) {
+        std::int16_t* even = scratch.token[0].data();
+        std::int16_t* odd = scratch.token[1].data();
+        const bool second_half = token % 2 != 0;
+        store_int16(qkv, sequence, token, second_half ? odd : even, scratch, queries, keys);
+        qkv += stride;
+        ++token;
+        const bool pair = !second_half && token < end;
+        if (pair) {
+            store_int16(qkv, sequence, token, odd, scratch, queries, keys);
+            qkv += stride;
+            ++token;
+        }
+        store_values(second_half ? nullptr : even, second_half || pair ? odd : nullptr, sequence,
+                     (token - 1) / 2 * 2, keys);
+    }
+}
+
+void Attention::store_float(const float* qkv, const Sequence& sequence, std::size_t token,
+                            Queries& queries, KeyValues& keys) const {
     const std::size_t hidden = heads_ * dim_;
     const std::size_t row = sequence.first_row + token;
     auto* q = reinterpret_cast<float*>(queries.units.data() + row * queries.stride);
@@ -101,37 +129,54 @@ void Attention::store(const float* qkv, const Sequence& sequence, std::size_t to
     }
 }
 
+// Queries and keys to their places, values to `values`: they are stored two tokens at a time.
 void Attention::store_int16(const float* qkv, const Sequence& sequence, std::size_t token,
-                            Queries& queries, KeyValues& keys) const {
+                            std::int16_t* values, AttentionScratch& scratch, Queries& queries,
+                            KeyValues& keys) const {
     const std::size_t hidden = heads_ * dim_;
     const std::size_t row = sequence.first_row + token;
-    std::int32_t* q = queries.units.data() + row * queries.stride;
-    const std::size_t in_panel = token / panel_ * panel_ * head_units_ + token % panel_;
+    const std::size_t key = sequence.first_key + token;
+    QuantiseCall call{.x = qkv, .rows = 1, .n = hidden, .limit = limit_};
+    call.out = queries.units.data() + row * queries.stride;
+    call.scale = queries.scale.data() + row;
+    kernels_->quantise_i16(call);
+    queries.scale[row] *= factor_;
+
+    // The keys pass through the weights of a softmax tile, which are not in use now.
+    call.x = qkv + hidden;
+    call.out = scratch.weights.data();
+    call.scale = keys.key_scale.data() + key;
+    kernels_->quantise_i16(call);
+    const auto* from = reinterpret_cast<const std::int32_t*>(scratch.weights.data());
+    std::int32_t* to = keys.keys.data() + key_base(sequence, 0) +
+                       token / panel_ * panel_ * head_units_ + token % panel_;
+    for (std::size_t h = 0; h < heads_; ++h, to += sequence.keys_padded * head_units_) {
+        for (std::size_t u = 0; u < head_units_; ++u) to[u * panel_] = *from++;
+    }
+
+    call.x = qkv + 2 * hidden;
+    call.out = values;
+    call.limit = 32767.0F;
+    call.scale = keys.value_scale.data() + key;
+    kernels_->quantise_i16(call);
+}
+
+// `token` is even; either half may be missing (null) and is then left as it is.
+void Attention::store_values(const std::int16_t* even, const std::int16_t* odd,
+                             const Sequence& sequence, std::size_t token, KeyValues& keys) const {
     for (std::size_t h = 0; h < heads_; ++h) {
-        const float* query = qkv + h * dim_;
-        float* query_scale = queries.scale.data() + h * queries.rows_max + row;
-        kernels_->head_i16({.in = query,
-                            .dim = dim_,
-                            .limit = limit_,
-                            .out = q + h * head_units_,
-                            .unit_stride = 1,
-                            .scale = query_scale});
-        *query_scale *= factor_;
-        const std::size_t scale = sequence.first_key * heads_ + h * sequence.keys_padded + token;
-        kernels_->head_i16({.in = query + hidden,
-                            .dim = dim_,
-                            .limit = limit_,
-                            .out = keys.keys.data() + key_base(sequence, h) + in_panel,
-                            .unit_stride = panel_,
-                            .scale = keys.key_scale.data() + scale});
-        auto* value = reinterpret_cast<std::int16_t*>(keys.values.data() + value_base(sequence, h) +
-                                                      token / 2 * panel_);
-        kernels_->value_i16({.in = query + 2 * hidden,
-                             .dim = dim_,
-                             .limit = 32767.0F,
-                             .out = value + token % 2,
-                             .unit_stride = sequence.keys_padded / 2 * panel_,
-                             .scale = keys.value_scale.data() + scale});
+        std::int32_t* head = keys.values.data() + value_base(sequence, h) + token / 2 * panel_;
+        for (std::size_t d = 0; d < dim_; d += panel_) {
+            const std::size_t n = std::min(panel_, dim_ - d);
+            std::int32_t* to = head + d / panel_ * (sequence.keys_padded / 2) * panel_;
+            if (even != nullptr && odd != nullptr) {
+                kernels_->interleave_i16(even + h * dim_ + d, odd + h * dim_ + d, n, to);
+                continue;
+            }
+            auto* halves = reinterpret_cast<std::int16_t*>(to) + (even != nullptr ? 0 : 1);
+            const std::int16_t* one = (even != nullptr ? even : odd) + h * dim_ + d;
+            for (std::size_t i = 0; i < n; ++i) halves[2 * i] = one[i];
+        }
     }
 }
 
@@ -154,14 +199,13 @@ void Attention::attend(const Queries& queries, const KeyValues& keys, const Sequ
     const std::size_t row = sequence.first_row + token;
     const std::size_t tiles = ceil_div(count, kernels_->tile_rows);
     for (std::size_t h = 0; h < heads_; ++h) {
-        const std::size_t scale = sequence.first_key * heads_ + h * sequence.keys_padded;
         const Head head{.queries = queries.units.data() + row * queries.stride + h * head_units_,
                         .query_stride = queries.stride,
-                        .query_scale = queries.scale.data() + h * queries.rows_max + row,
+                        .query_scale = queries.scale.data() + row,
                         .keys = keys.keys.data() + key_base(sequence, h),
                         .values = keys.values.data() + value_base(sequence, h),
-                        .key_scale = keys.key_scale.data() + scale,
-                        .value_scale = keys.value_scale.data() + scale,
+                        .key_scale = keys.key_scale.data() + sequence.first_key,
+                        .value_scale = keys.value_scale.data() + sequence.first_key,
                         .length = sequence.length,
                         .keys_padded = sequence.keys_padded};
         for (std::size_t t = 0; t < tiles; ++t) {

@@ -40,27 +40,27 @@ struct Sequence {
 struct KeyValues {
     Buffer<std::int32_t> keys;
     Buffer<std::int32_t> values;
-    Buffer<float> key_scale;
+    Buffer<float> key_scale;  // of each padded key, for all heads
     Buffer<float> value_scale;
 };
 
 struct Queries {
     Buffer<std::int32_t> units;  // [rows, stride]
     std::size_t stride = 0;
-    Buffer<float> scale;  // [heads, rows_max]
-    std::size_t rows_max = 0;
+    Buffer<float> scale;  // [rows]
 };
 
 // Belongs to one thread.
 struct AttentionScratch {
     Buffer<float> scores;  // [tile rows, keys]
     Buffer<std::int16_t> weights;
-    Buffer<float> row_scale;  // [tile rows]
+    Buffer<float> row_scale;        // [tile rows]
+    Buffer<std::int16_t> token[2];  // values of two tokens
 };
 
 // Softmax(Q K^T / sqrt(dim)) V per sequence and head, a register tile of queries at a time: scratch
 // is tile rows x keys, never queries x keys. Products in float32 or, for reduced precisions, in
-// int16 with a scale per token and head (weights of 15 bits, exact 32-bit sums). Immutable.
+// int16 with a scale per token (weights of 15 bits, exact 32-bit sums). Immutable.
 class Attention {
   public:
     Attention() = default;
@@ -71,8 +71,9 @@ class Attention {
     void reserve(Queries& to, std::size_t rows) const;
     void reserve(AttentionScratch& to, std::size_t keys_padded) const;
 
-    // Takes in the QKV product of token `token` of the sequence.
-    void store(const float* qkv, const Sequence& sequence, std::size_t token, Queries& queries,
+    // Takes in the QKV product [count, stride] of the tokens from `token` on.
+    void store(const float* qkv, std::size_t stride, const Sequence& sequence, std::size_t token,
+               std::size_t count, AttentionScratch& scratch, Queries& queries,
                KeyValues& keys) const;
     // Attends with `count` queries from `token` on; out [count, stride] has room for a panel beyond
     // the last head.
@@ -82,8 +83,13 @@ class Attention {
 
   private:
     struct Head;
-    void store_int16(const float* qkv, const Sequence& sequence, std::size_t token,
+    void store_float(const float* qkv, const Sequence& sequence, std::size_t token,
                      Queries& queries, KeyValues& keys) const;
+    void store_int16(const float* qkv, const Sequence& sequence, std::size_t token,
+                     std::int16_t* values, AttentionScratch& scratch, Queries& queries,
+                     KeyValues& keys) const;
+    void store_values(const std::int16_t* even, const std::int16_t* odd, const Sequence& sequence,
+                      std::size_t token, KeyValues& keys) const;
     void attend_tile(const Head& head, std::size_t row, std::size_t rows, AttentionScratch& scratch,
                      float* out, std::size_t out_stride) const;
     std::size_t key_base(const Sequence& sequence, std::size_t head) const;

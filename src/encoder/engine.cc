@@ -7,31 +7,13 @@
 #include "base/format.h"
 #include "encoder/calibration.h"
 #include "encoder/cpu.h"
+#include "encoder/precision.h"
 #include "encoder/session.h"
 
 namespace hearth::encoder {
 namespace {
 
 constexpr std::chrono::milliseconds kCalibrationMax{600};
-
-Precision choose(Precision asked, const Kernels& kernels) {
-    if (asked != Precision::Auto) return asked;
-    if (kernels.fast_int8) return Precision::Int8;
-    return kernels.gemm_bf16 != nullptr ? Precision::Bf16 : Precision::Fp32;
-}
-
-// Reduced precision runs as fast as the machine can: in bfloat16 tiles, else in int16 products,
-// which round less than bfloat16 does, else in float32.
-Numbers numbers_for(Precision precision, const Kernels& kernels) {
-    switch (precision) {
-        case Precision::Auto:
-        case Precision::Fp32: return Numbers::F32;
-        case Precision::Int8: return Numbers::I8;
-        case Precision::Bf16: break;
-    }
-    if (kernels.gemm_bf16 != nullptr) return Numbers::Bf16;
-    return kernels.fast_int16 ? Numbers::I16 : Numbers::F32;
-}
 
 class CpuEngine : public Engine {
   public:
@@ -90,29 +72,11 @@ class CpuEngine : public Engine {
 
 }  // namespace
 
-Result<Precision> parse_precision(std::string_view text) {
-    for (const Precision p : {Precision::Auto, Precision::Fp32, Precision::Bf16, Precision::Int8}) {
-        if (text == to_string(p)) return p;
-    }
-    return fail(Code::InvalidArgument,
-                format("\"{}\" is not a precision: auto, fp32, bf16 or int8", text));
-}
-
-std::string_view to_string(Precision precision) {
-    switch (precision) {
-        case Precision::Auto: return "auto";
-        case Precision::Fp32: return "fp32";
-        case Precision::Bf16: return "bf16";
-        case Precision::Int8: return "int8";
-    }
-    return "";
-}
-
 Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& folder,
                                              const EngineOptions& options) {
     TRY(const auto config, models::read_encoder_config(folder));
     const Kernels& kernels = *supported_kernels().front();
-    const Precision precision = choose(options.precision, kernels);
+    const Precision precision = choose_precision(options.precision, kernels);
     TRY(auto forward, Forward::load(folder, config, kernels, numbers_for(precision, kernels)));
     std::size_t cpus = usable_cpus();
     if (options.cpus_max != 0) cpus = std::min(cpus, options.cpus_max);

@@ -280,12 +280,12 @@ void Forward::project(const Block& block, std::size_t layer) const {
     const Timer timer(scratch, &PhaseTimes::store_ns);
     const std::size_t dim = config_.hidden / config_.heads;
     block.for_parts([&](const Sequence& sequence, std::size_t token, std::size_t count) {
-        for (std::size_t i = token; i < token + count; ++i) {
-            float* row = wide + (sequence.first_row + i - block.begin) * wide_stride_;
-            if (!rotary_.empty()) rotary_.turn(row, 2 * config_.heads, dim, i);
-            attention_.store(row, sequence, i, block.state.queries[layer % 2],
-                             block.state.keys[layer % 2]);
+        float* rows = wide + (sequence.first_row + token - block.begin) * wide_stride_;
+        for (std::size_t i = 0; i < count && !rotary_.empty(); ++i) {
+            rotary_.turn(rows + i * wide_stride_, 2 * config_.heads, dim, token + i);
         }
+        attention_.store(rows, wide_stride_, sequence, token, count, scratch.attention,
+                         block.state.queries[layer % 2], block.state.keys[layer % 2]);
     });
 }
 

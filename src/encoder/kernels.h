@@ -63,7 +63,8 @@ struct QuantiseCall {
     std::size_t n = 0;
     void* out = nullptr;
     std::size_t out_stride = 0;
-    float* scale = nullptr;  // I8: x = scale * u + offset; I16: x = scale * i
+    float limit = kInt16ActivationMax;  // I16: largest value written
+    float* scale = nullptr;             // I8: x = scale * u + offset; I16: x = scale * i
     float* offset = nullptr;
 };
 
@@ -74,19 +75,6 @@ struct SoftmaxCall {
     std::size_t n_padded = 0;
     const float* key_scale = nullptr;  // I16: scale of each key's value row
     std::int16_t* out = nullptr;       // I16: weights, zero beyond n
-};
-
-// One head of one token as int16 = in / scale, |int16| <= limit.
-// head: pairs of elements, `unit_stride` units apart (1: a row of a; 2 x lanes: a column of a
-// panel). value: element d is one half of unit d % (2 x lanes) of panel d / (2 x lanes); `out`
-// points at that half in the first panel, `unit_stride` is from panel to panel.
-struct HeadCall {
-    const float* in = nullptr;  // [dim]
-    std::size_t dim = 0;
-    float limit = 1;
-    void* out = nullptr;
-    std::size_t unit_stride = 0;
-    float* scale = nullptr;
 };
 
 struct Kernels {
@@ -116,8 +104,9 @@ struct Kernels {
     // Both return what the weighted sum is to be multiplied by.
     float (*softmax_f32)(const SoftmaxCall&) = nullptr;
     float (*softmax_i16)(const SoftmaxCall&) = nullptr;
-    void (*head_i16)(const HeadCall&) = nullptr;
-    void (*value_i16)(const HeadCall&) = nullptr;
+    // out[i] = even[i] in the lower half, odd[i] in the upper.
+    void (*interleave_i16)(const std::int16_t* even, const std::int16_t* odd, std::size_t n,
+                           std::int32_t* out) = nullptr;
 };
 
 // The tables this machine can run, best first; the last is the portable one.

@@ -40,24 +40,31 @@ inline VI as_int(VF v) { return (VI)v; }
 inline VF lesser(VF a, VF b) { return a < b ? a : b; }
 inline VF greater(VF a, VF b) { return a > b ? a : b; }
 
-template <class Fold>
-inline float fold(VF v, Fold f) {
-    float lanes[L];
-    store(lanes, v);
-    HEARTH_UNROLL
-    for (int width = L / 2; width > 0; width /= 2) {
-        for (int i = 0; i < width; ++i) lanes[i] = f(lanes[i], lanes[i + width]);
+// The lower and the upper half of a vector, joined by f until one value is left.
+template <int N, class Fold>
+inline float fold(typename VectorOf<float, N>::Type v, Fold f) {
+    if constexpr (N == 16) {
+        return fold<8>(f(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
+                         __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15)),
+                       f);
+    } else if constexpr (N == 8) {
+        return fold<4>(
+            f(__builtin_shufflevector(v, v, 0, 1, 2, 3), __builtin_shufflevector(v, v, 4, 5, 6, 7)),
+            f);
+    } else {
+        static_assert(N == 4);
+        const auto pair = f(v, __builtin_shufflevector(v, v, 2, 3, 2, 3));
+        return f(pair, __builtin_shufflevector(pair, pair, 1, 1, 1, 1))[0];
     }
-    return lanes[0];
 }
 inline float sum_of(VF v) {
-    return fold(v, [](float a, float b) { return a + b; });
+    return fold<L>(v, [](auto a, auto b) { return a + b; });
 }
 inline float max_of(VF v) {
-    return fold(v, [](float a, float b) { return a > b ? a : b; });
+    return fold<L>(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 inline float min_of(VF v) {
-    return fold(v, [](float a, float b) { return a < b ? a : b; });
+    return fold<L>(v, [](auto a, auto b) { return a < b ? a : b; });
 }
 
 // The first `n` (< L) floats, zeros after them.
@@ -111,7 +118,7 @@ inline VF sigmoid(VF x) {
 // product: 1e-6, 2.5e-6 and 6e-5, and exact at the limit so that the tails are 0 and x.
 template <Accuracy A>
 inline VF gelu(VF x) {
-    constexpr float kLimit = A == Accuracy::Full ? 5.4F : A == Accuracy::Good ? 5.0F : 4.2F;
+    constexpr float kLimit = A == Accuracy::Full ? 5.4F : A == Accuracy::Good ? 5.0F : 3.8F;
     const VF c = lesser(greater(x, splat(-kLimit)), splat(kLimit));
     const VF u = (c * c) * (2 / (kLimit * kLimit)) + -1.0F;
     VF p;
@@ -145,15 +152,13 @@ inline VF gelu(VF x) {
         p = p * u + -0.0702984407544136F;
         p = p * u + 0.14136375486850739F;
     } else {
-        p = splat(0.0031602969393134117F);
-        p = p * u + -0.006901598535478115F;
-        p = p * u + 0.007005270104855299F;
-        p = p * u + -0.01231684535741806F;
-        p = p * u + 0.025288105010986328F;
-        p = p * u + -0.03941112011671066F;
-        p = p * u + 0.05581585690379143F;
-        p = p * u + -0.08144733309745789F;
-        p = p * u + 0.16785499453544617F;
+        p = splat(0.00601555872708559F);
+        p = p * u + -0.01455655787140131F;
+        p = p * u + 0.019562065601348877F;
+        p = p * u + -0.03219011053442955F;
+        p = p * u + 0.05521932989358902F;
+        p = p * u + -0.0872301235795021F;
+        p = p * u + 0.18475878238677979F;
     }
     return x * (c * p + 0.5F);
 }
@@ -349,9 +354,16 @@ Tile<Product> tile_for(int rows) {
 // Rows are dealt evenly over as few tiles as hold them: a last tile of one row would cost nearly as
 // much as a full one.
 struct RowSplit {
-    std::size_t tiles, base, extra;
-    explicit RowSplit(std::size_t rows, std::size_t tile_rows)
-        : tiles((rows + tile_rows - 1) / tile_rows), base(rows / tiles), extra(rows % tiles) {}
+    std::size_t tiles = 1, base, extra = 0;
+    RowSplit(std::size_t rows, std::size_t tile_rows) : base(rows) {
+        if (rows <= tile_rows) return;
+        const auto count = static_cast<std::uint32_t>(rows);
+        const auto parts = (count + static_cast<std::uint32_t>(tile_rows) - 1) /
+                           static_cast<std::uint32_t>(tile_rows);
+        tiles = parts;
+        base = count / parts;
+        extra = count % parts;
+    }
 };
 
 template <class Product>
@@ -444,7 +456,7 @@ void quantise_i16_rows(const QuantiseCall& call) {
         const float* x = call.x + r * call.x_stride;
         const float most = absolute_max(x, call.n);
         const float range = most > kTiny ? most : kTiny;
-        const float inverse = kInt16ActivationMax / range;
+        const float inverse = call.limit / range;
         auto* out = reinterpret_cast<std::int16_t*>(static_cast<std::int32_t*>(call.out) +
                                                     r * call.out_stride);
         for_row(x, call.n, [&](VF v, std::size_t at, std::size_t count) {
@@ -455,7 +467,7 @@ void quantise_i16_rows(const QuantiseCall& call) {
                 store_narrow_some(out + at, u, count);
             }
         });
-        call.scale[r] = range / kInt16ActivationMax;
+        call.scale[r] = range / call.limit;
     }
 }
 
@@ -550,33 +562,16 @@ float softmax_i16_row(const SoftmaxCall& call) {
     return sum / (kWeightsTotal * sum_of(total));
 }
 
-void head_i16_row(const HeadCall& call) {
-    const float most = absolute_max(call.in, call.dim);
-    const float range = most > kTiny ? most : kTiny;
-    const float inverse = call.limit / range;
-    std::int16_t lanes[L];
-    auto* out = static_cast<std::int32_t*>(call.out);
-    for_row(call.in, call.dim, [&](VF v, std::size_t at, std::size_t count) {
-        store_narrow<std::int16_t>(lanes, as_int(v * inverse + kRounder));
-        for (std::size_t i = 0; i < count; i += 2) {
-            __builtin_memcpy(out + (at + i) / 2 * call.unit_stride, lanes + i, 4);
-        }
-    });
-    *call.scale = range / call.limit;
-}
-
-void value_i16_row(const HeadCall& call) {
-    const float most = absolute_max(call.in, call.dim);
-    const float range = most > kTiny ? most : kTiny;
-    const float inverse = call.limit / range;
-    std::int16_t lanes[L];
-    auto* out = static_cast<std::int16_t*>(call.out);
-    for_row(call.in, call.dim, [&](VF v, std::size_t at, std::size_t count) {
-        store_narrow<std::int16_t>(lanes, as_int(v * inverse + kRounder));
-        std::int16_t* to = out + 2 * (at / P * call.unit_stride + at % P);
-        for (std::size_t i = 0; i < count; ++i) to[2 * i] = lanes[i];
-    });
-    *call.scale = range / call.limit;
+void interleave_i16_rows(const std::int16_t* even, const std::int16_t* odd, std::size_t n,
+                         std::int32_t* out) {
+    using Narrow = VectorOf<std::int16_t, L>::Type;
+    std::size_t i = 0;
+    for (; i + L <= n; i += L) {
+        const VI low = __builtin_convertvector(load<Narrow>(even + i), VI) & 0xFFFF;
+        const VI high = __builtin_convertvector(load<Narrow>(odd + i), VI) << 16;
+        store(out + i, low | high);
+    }
+    for (; i < n; ++i) out[i] = (even[i] & 0xFFFF) | static_cast<std::int32_t>(odd[i]) * 65536;
 }
 
 Kernels make_table(const char* name) {
@@ -595,8 +590,7 @@ Kernels make_table(const char* name) {
     table.add = add_row;
     table.softmax_f32 = softmax_f32_row;
     table.softmax_i16 = softmax_i16_row;
-    table.head_i16 = head_i16_row;
-    table.value_i16 = value_i16_row;
+    table.interleave_i16 = interleave_i16_rows;
     return table;
 }
 // NOLINTEND
