@@ -67,16 +67,20 @@ class Reader final : public ConfigVisitor {
     void section(std::string_view name, const std::function<void()>& keys) override {
         section_ = name;
         sections_.insert(std::string(name));
-        node_.reset(YAML::Node(YAML::NodeType::Undefined));
-        if (root_.IsMap()) node_.reset(static_cast<const YAML::Node&>(root_)[section_]);
-        if (node_.IsDefined() && !node_.IsNull() && !node_.IsMap()) {
+        // Copied, not assigned: yaml-cpp forbids assigning the node of a missing key.
+        if (root_.IsMap()) {
+            node_.emplace(static_cast<const YAML::Node&>(root_)[section_]);
+        } else {
+            node_.emplace(YAML::NodeType::Undefined);
+        }
+        if (node_->IsDefined() && !node_->IsNull() && !node_->IsMap()) {
             refuse(
-                format("{} line {}: {} must be a section of keys", name_, line(node_), section_));
+                format("{} line {}: {} must be a section of keys", name_, line(*node_), section_));
             return;
         }
         known_.clear();
         keys();
-        refuse_unknown(node_, known_, section_ + ".");
+        refuse_unknown(*node_, known_, section_ + ".");
     }
 
     void text(std::string_view key, std::string_view, std::string& value,
@@ -174,8 +178,8 @@ class Reader final : public ConfigVisitor {
         if (const auto set = environment_.find(variable); set != environment_.end()) {
             return Value{.place = "environment: " + variable, .items = split(set->second)};
         }
-        if (!node_.IsDefined() || !node_.IsMap()) return std::nullopt;
-        const YAML::Node node = static_cast<const YAML::Node&>(node_)[std::string(key)];
+        if (!node_->IsDefined() || !node_->IsMap()) return std::nullopt;
+        const YAML::Node node = static_cast<const YAML::Node&>(*node_)[std::string(key)];
         if (!node.IsDefined() || node.IsNull()) return std::nullopt;
         Value value{.place = format("{} line {}: {}.{}", name_, line(node), section_, key)};
         if (node.IsScalar()) value.items = {node.Scalar()};
@@ -211,7 +215,7 @@ class Reader final : public ConfigVisitor {
     YAML::Node root_;
     const Environment& environment_;
     std::string section_;
-    YAML::Node node_;
+    std::optional<YAML::Node> node_;
     std::set<std::string> sections_;
     std::set<std::string> known_;
     std::set<std::string> variables_;
