@@ -53,6 +53,8 @@ Result<std::string> encode_call(const Call& call, const Address& address) {
     return head;
 }
 
+std::unexpected<Error> late() { return fail(Code::DeadlineExceeded, "took longer than allowed"); }
+
 // One request and its reply on one connection.
 class Exchanging {
   public:
@@ -100,7 +102,7 @@ Awaitable<Result<void>> Exchanging::wait(bool for_writing) {
                                   : co_await socket_->wait_readable(deadline_.when());
     switch (wake) {
         case Wake::Ready: co_return Result<void>();
-        case Wake::TimedOut: co_return fail(Code::DeadlineExceeded, "took longer than allowed");
+        case Wake::TimedOut: co_return late();
         case Wake::Cancelled: break;
     }
     co_return fail(Code::Cancelled, "cancelled");
@@ -150,6 +152,8 @@ Awaitable<Result<Step>> Exchanging::next(std::string_view& piece) {
             co_return check(step);
         }
         while (!socket_->readable()) CO_TRY_VOID(co_await wait(false));
+        // A server that never pauses must not outlive the deadline either.
+        if (deadline_.passed()) co_return late();
         const Socket::Read got = socket_->read(buffer_->data(), buffer_->size());
         input_ = {buffer_->data(), got.size};
         if (got.io == Socket::Io::End || got.io == Socket::Io::Failed) co_return closed(got.io);
@@ -167,6 +171,7 @@ Awaitable<Result<void>> Exchanging::collect(std::string& body) {
             continue;
         }
         while (!socket_->readable()) CO_TRY_VOID(co_await wait(false));
+        if (deadline_.passed()) co_return late();
         // Memory follows what has come, so that a server cannot claim it with a header.
         const std::size_t have = body.size();
         const auto more = std::size_t(std::min<std::uint64_t>(

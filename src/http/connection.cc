@@ -19,6 +19,7 @@ namespace hearth::http {
 namespace {
 
 constexpr std::size_t kGatherMax = 64 << 10;
+constexpr std::size_t kPendingKept = 1 << 10;  // of an idle connection
 constexpr int kRequestsPerTurn = 64;
 constexpr std::chrono::seconds kLingerTime{2};
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -137,6 +138,7 @@ Connection::Clock::time_point Connection::input_deadline() {
     const auto now = Clock::now();
     if (!reader_ || reader_->untouched()) {
         if (reader_) shard_.take_back(std::move(reader_));
+        if (pending_.capacity() > kPendingKept) std::string().swap(pending_);
         idle_ = true;
         in_body_ = false;
         phase_end_ = Clock::time_point::max();
@@ -224,8 +226,11 @@ Awaitable<void> Connection::repair(std::exception_ptr failure) {
         keep_ = false;
         co_return;
     }
-    log::error("handler failed peer={} error=\"{}\"", peer_,
-               failure ? describe(failure) : "no whole answer");
+    const bool client_gone = socket_.peer_closed() || late_;
+    if (failure || !client_gone) {
+        log::error("handler failed peer={} error=\"{}\"", peer_,
+                   failure ? describe(failure) : "no whole answer");
+    }
     if (answer_ == Answer::None) {
         Response response;
         response.status = 500;
@@ -317,9 +322,11 @@ Awaitable<Result<void>> Connection::send_all(Pieces pieces) {
             case Socket::Io::End:
             case Socket::Io::Failed: keep_ = false; co_return gone();
         }
-        const Wake wake =
-            co_await socket_.wait_writable(Clock::now() + shard_.options().write_time);
-        if (wake == Wake::Ready) continue;
+        const int unsent = socket_.unsent();
+        const auto until = Clock::now() + shard_.options().write_time;
+        const Wake wake = co_await socket_.wait_writable(until);
+        // Writable means a third of the send buffer free; a slow reader's progress shows earlier.
+        if (wake == Wake::Ready || (wake == Wake::TimedOut && socket_.unsent() < unsent)) continue;
         keep_ = false;
         late_ = wake == Wake::TimedOut;
         pending_.clear();

@@ -38,7 +38,11 @@ void Poller::add(Pollable& pollable) {
 
 void Poller::remove(Pollable& pollable, int fd) {
     // Closing alone is not enough: a child between fork and exec still holds the description.
-    if (!stopped_ && fd >= 0) ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
+    if (fd >= 0) ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
+    forget(pollable);
+}
+
+void Poller::forget(Pollable& pollable) {
     if (pollable.next_) pollable.next_->previous_ = pollable.previous_;
     if (pollable.previous_) pollable.previous_->next_ = pollable.next_;
     if (first_ == &pollable) first_ = pollable.next_;
@@ -50,12 +54,10 @@ void Poller::remove(Pollable& pollable, int fd) {
 }
 
 void Poller::shutdown() {
-    stopped_ = true;
-    Pollable* pollable = first_;
-    while (pollable) {
+    // Each one called may destroy itself and others.
+    while (Pollable* const pollable = first_) {
+        forget(*pollable);
         pollable->on_shutdown();
-        // That may have destroyed it and others: start again while the list still changes.
-        pollable = first_ != pollable ? first_ : pollable->next_;
     }
 }
 

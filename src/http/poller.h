@@ -31,7 +31,7 @@ class Pollable {
     virtual void on_events(std::uint32_t events) = 0;
     // Called by the sweep when `deadline` has passed; it is reset before.
     virtual void on_deadline() = 0;
-    // The io_context is going away: give up what waits.
+    // The io_context is going away, and the poller has forgotten this: give up what waits.
     virtual void on_shutdown() = 0;
 
     Clock::time_point deadline = Clock::time_point::max();
@@ -72,6 +72,7 @@ class Poller final : public boost::asio::execution_context::service {
     static constexpr std::chrono::milliseconds kSweepGap{20};
 
     void shutdown() override;
+    void forget(Pollable& pollable);
     void arm();
     void turn();
     int dispatch();
@@ -87,7 +88,6 @@ class Poller final : public boost::asio::execution_context::service {
     int at_ = 0;  // events_[at_, end_) are still to be dispatched
     int end_ = 0;
     bool armed_ = false;
-    bool stopped_ = false;
 };
 
 }  // namespace hearth::http

@@ -67,7 +67,8 @@ void append_head(std::string& out, const ReplyHead& head, std::string_view date)
         out.append(" ").append(reason_phrase(response.status)).append("\r\n");
     }
     append_field(out, "Date", date);
-    if (!response.content_type.empty() && all_are(kFieldValue, response.content_type)) {
+    if (head.delimiter != Delimiter::None && !response.content_type.empty() &&
+        all_are(kFieldValue, response.content_type)) {
         append_field(out, "Content-Type", response.content_type);
     }
     for (const auto [name, value] : response.headers.all()) {

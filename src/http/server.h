@@ -23,7 +23,7 @@ struct ServerOptions {
     std::chrono::milliseconds header_time{10'000};  // first byte of a request to end of its header
     std::chrono::milliseconds body_time{60'000};    // end of header to end of body
     std::chrono::milliseconds idle_time{75'000};    // keep-alive silence between requests
-    std::chrono::milliseconds write_time{30'000};   // one write that makes no progress
+    std::chrono::milliseconds write_time{30'000};   // without progress: the client took no byte
 };
 
 // The answer side of one exchange. Exactly one of send() or start()..finish() is used. Shard-local;
@@ -44,7 +44,8 @@ class Exchange {
 
 // Called once per request, on the connection's shard. An exception or a handler that sends nothing
 // becomes a 500. The coroutine is cancelled (asio terminal cancellation) when the client
-// disconnects.
+// disconnects while it runs; a client that had closed its sending side before is taken for one that
+// still reads.
 using Handler = std::function<Awaitable<void>(Exchange&)>;
 
 // HTTP/1.1 over TCP and Unix sockets: keep-alive, pipelining, chunked bodies, Expect: 100-continue,

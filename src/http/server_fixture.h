@@ -1,8 +1,12 @@
 #pragma once
 
 // For tests only: a server with handlers that show one behaviour each.
+#include <zlib.h>
+
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <regex>
 #include <stdexcept>
 #include <string>
 
@@ -117,8 +121,35 @@ struct TestServer {
     std::string address;
 };
 
+inline std::string undated(std::string reply) {
+    return std::regex_replace(reply, std::regex("Date: [^\r]*\r\n"), "");
+}
+
+inline int status_of(const std::string& reply) {
+    return reply.starts_with("HTTP/1.1 ") ? std::atoi(reply.c_str() + 9) : -1;
+}
+
+inline std::string gzip(const std::string& text) {
+    z_stream stream{};
+    deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
+    std::string out(deflateBound(&stream, text.size()), '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+    stream.avail_in = uInt(text.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = uInt(out.size());
+    deflate(&stream, Z_FINISH);
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
+}
+
+inline std::string post(const std::string& body, const std::string& fields = "") {
+    return "POST /echo HTTP/1.1\r\nHost: h\r\n" + fields +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
 template <class Condition>
-bool eventually(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(5)) {
+bool eventually(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(20)) {
     const auto end = std::chrono::steady_clock::now() + limit;
     while (!condition()) {
         if (std::chrono::steady_clock::now() > end) return false;

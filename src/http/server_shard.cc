@@ -50,7 +50,9 @@ Listener::Listener(ServerShard& shard, UniqueFd fd) : shard_(shard), fd_(std::mo
     if (!watching_) pause();
 }
 
-Listener::~Listener() { shard_.poller().remove(*this, watching_ ? fd_.value() : -1); }
+Listener::~Listener() {
+    if (!shut_down_) shard_.poller().remove(*this, watching_ ? fd_.value() : -1);
+}
 
 void Listener::on_events(std::uint32_t) {
     for (int i = 0; i < kAcceptsPerTurn; ++i) {

@@ -35,13 +35,14 @@ class Listener final : public Pollable {
   private:
     void on_events(std::uint32_t events) override;
     void on_deadline() override;
-    void on_shutdown() override {}
+    void on_shutdown() override { shut_down_ = true; }
     bool accept_one();
     void pause();
 
     ServerShard& shard_;
     UniqueFd fd_;
     bool watching_ = false;
+    bool shut_down_ = false;
 };
 
 // The part of a server on one shard. Shard-local, except that it is made and destroyed elsewhere.

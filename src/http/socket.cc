@@ -137,6 +137,7 @@ void Socket::on_events(std::uint32_t events) {
 void Socket::on_deadline() { wake_later(Wake::TimedOut); }
 
 void Socket::on_shutdown() {
+    registered_ = false;
     // Destroying the handler destroys the coroutine that waits, and most likely this socket.
     std::optional<Handler> waiter = std::move(waiter_);
     waiter_.reset();

@@ -21,7 +21,7 @@ namespace hearth::testing {
 
 class RawSocket {
   public:
-    static constexpr std::chrono::milliseconds kWait{5'000};
+    static constexpr std::chrono::milliseconds kWait{20'000};
 
     explicit RawSocket(UniqueFd fd) : fd_(std::move(fd)) {}
 
