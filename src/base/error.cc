@@ -7,34 +7,20 @@ namespace hearth {
 
 std::string_view to_string(Code code) {
     switch (code) {
-        case Code::InvalidArgument:
-            return "invalid_argument";
-        case Code::Unauthenticated:
-            return "unauthenticated";
-        case Code::Forbidden:
-            return "forbidden";
-        case Code::NotFound:
-            return "not_found";
-        case Code::TooLarge:
-            return "too_large";
-        case Code::RateLimited:
-            return "rate_limited";
-        case Code::BudgetExhausted:
-            return "budget_exhausted";
-        case Code::Overloaded:
-            return "overloaded";
-        case Code::DeadlineExceeded:
-            return "deadline_exceeded";
-        case Code::Cancelled:
-            return "cancelled";
-        case Code::Unsupported:
-            return "unsupported";
-        case Code::Unavailable:
-            return "unavailable";
-        case Code::BadUpstream:
-            return "bad_upstream";
-        case Code::Internal:
-            return "internal";
+        case Code::InvalidArgument: return "invalid_argument";
+        case Code::Unauthenticated: return "unauthenticated";
+        case Code::Forbidden: return "forbidden";
+        case Code::NotFound: return "not_found";
+        case Code::TooLarge: return "too_large";
+        case Code::RateLimited: return "rate_limited";
+        case Code::BudgetExhausted: return "budget_exhausted";
+        case Code::Overloaded: return "overloaded";
+        case Code::DeadlineExceeded: return "deadline_exceeded";
+        case Code::Cancelled: return "cancelled";
+        case Code::Unsupported: return "unsupported";
+        case Code::Unavailable: return "unavailable";
+        case Code::BadUpstream: return "bad_upstream";
+        case Code::Internal: return "internal";
     }
     return "internal";
 }

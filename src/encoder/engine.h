@@ -28,7 +28,8 @@ struct EngineOptions {
 };
 
 // One model, ready to run. Thread-safe: each session index is used by one thread at a time.
-// Errors of open: NotFound, InvalidArgument (a truncated, oversized or NaN-filled folder: one sentence).
+// Errors of open: NotFound, InvalidArgument (a truncated, oversized or NaN-filled folder: one
+// sentence).
 class Engine {
   public:
     static Result<std::unique_ptr<Engine>> open(const std::filesystem::path& folder,
@@ -40,10 +41,10 @@ class Engine {
     virtual std::size_t sessions() const = 0;
     virtual std::size_t threads() const = 0;
 
-    // Runs packed sequences: `ids` holds all of them one after the other, `lengths` one length each (>= 1,
-    // special tokens included, <= config().tokens_max). `out` is [lengths.size(), hidden] float32,
-    // row-major: pooled over the true tokens, not yet normalised. Blocks; no allocation once warm.
-    // Error: Internal when a vector is not finite.
+    // Runs packed sequences: `ids` holds all of them one after the other, `lengths` one length each
+    // (>= 1, special tokens included, <= config().tokens_max). `out` is [lengths.size(), hidden]
+    // float32, row-major: pooled over the true tokens, not yet normalised. Blocks; no allocation
+    // once warm. Error: Internal when a vector is not finite.
     virtual Result<void> run(std::size_t session, std::span<const std::int32_t> ids,
                              std::span<const std::uint32_t> lengths, std::span<float> out) = 0;
 };

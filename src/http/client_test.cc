@@ -1,11 +1,11 @@
 #include "http/client.h"
 
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 
-#include "gtest/gtest.h"
 #include "http/server_fixture.h"
 #include "runtime/task_group.h"
 #include "testing/run.h"

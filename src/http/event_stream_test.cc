@@ -1,8 +1,8 @@
 #include "http/event_stream.h"
 
-#include <vector>
+#include <gtest/gtest.h>
 
-#include "gtest/gtest.h"
+#include <vector>
 
 namespace hearth::http {
 namespace {

@@ -1,9 +1,9 @@
 #include "http/request_reader.h"
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
-
-#include "gtest/gtest.h"
 
 namespace hearth::http {
 namespace {

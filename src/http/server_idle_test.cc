@@ -1,4 +1,5 @@
 // What ten thousand idle connections cost.
+#include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "gtest/gtest.h"
 #include "http/server.h"
 #include "http/server_fixture.h"
 

@@ -1,7 +1,8 @@
 // What the server itself refuses: malformed messages and those above a limit.
+#include <gtest/gtest.h>
+
 #include <thread>
 
-#include "gtest/gtest.h"
 #include "http/server.h"
 #include "http/server_fixture.h"
 

@@ -1,12 +1,12 @@
 #include "http/server.h"
 
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <regex>
 #include <thread>
 
-#include "gtest/gtest.h"
 #include "http/server_fixture.h"
 
 namespace hearth::http {

@@ -11,15 +11,15 @@
 namespace hearth::inference {
 
 struct BackendInfo {
-    std::string name;   // "worker/all-minilm"
+    std::string name;  // "worker/all-minilm"
     std::string model;
 };
 
 enum class Health : std::uint8_t { Starting, Ready, Down };
 
 // Whatever can serve a model: a local worker or a server elsewhere. Thread-safe.
-// Errors of embed: InvalidArgument (reason "context_length_exceeded" when a text is over the window),
-// Overloaded, Unavailable, DeadlineExceeded, Cancelled, BadUpstream, Internal.
+// Errors of embed: InvalidArgument (reason "context_length_exceeded" when a text is over the
+// window), Overloaded, Unavailable, DeadlineExceeded, Cancelled, BadUpstream, Internal.
 class Backend {
   public:
     virtual ~Backend() = default;

@@ -10,7 +10,8 @@
 
 #include "base/error.h"
 
-// The canonical form of an embedding call: every dialect is translated into it, every backend takes it.
+// The canonical form of an embedding call: every dialect is translated into it, every backend takes
+// it.
 namespace hearth::inference {
 
 using TokenIds = std::vector<std::int32_t>;
@@ -26,17 +27,17 @@ struct EmbedRequest {
     std::optional<std::size_t> dimensions;  // Matryoshka cut; 1 to the model's own
     Overflow overflow = Overflow::Refuse;
     bool normalize = true;
-    std::string prompt_name;                // a prompt of the model's own configuration, or empty
+    std::string prompt_name;  // a prompt of the model's own configuration, or empty
     std::optional<std::chrono::milliseconds> keep_alive;  // negative: for ever
     // Over it in total: InvalidArgument. 0: no cap.
     std::size_t tokens_max = 0;
 };
 
 struct EmbedReply {
-    std::string model;                    // the model that answered
+    std::string model;  // the model that answered
     std::size_t dimension = 0;
-    std::vector<float> vectors;           // [count, dimension] row-major, in the order of inputs
-    std::vector<std::uint32_t> tokens;    // per input, special tokens included, after a cut
+    std::vector<float> vectors;         // [count, dimension] row-major, in the order of inputs
+    std::vector<std::uint32_t> tokens;  // per input, special tokens included, after a cut
     std::chrono::nanoseconds load_time{0};
     std::chrono::nanoseconds queue_time{0};
     std::chrono::nanoseconds compute_time{0};

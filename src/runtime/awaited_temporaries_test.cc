@@ -1,5 +1,7 @@
 // Temporaries in awaited calls, which some compilers destroy twice or too early. The cases only
 // prove something under the address sanitizer.
+#include <gtest/gtest.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -11,7 +13,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "gtest/gtest.h"
 #include "testing/run.h"
 
 namespace hearth {

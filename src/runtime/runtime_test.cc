@@ -1,3 +1,5 @@
+#include <gtest/gtest.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <filesystem>
@@ -5,7 +7,6 @@
 #include <future>
 #include <stdexcept>
 
-#include "gtest/gtest.h"
 #include "runtime/cpu_quota.h"
 #include "runtime/deadline.h"
 #include "runtime/shard.h"

@@ -10,16 +10,11 @@ namespace {
 
 spdlog::level::level_enum to_spdlog(Level level) {
     switch (level) {
-        case Level::Debug:
-            return spdlog::level::debug;
-        case Level::Info:
-            return spdlog::level::info;
-        case Level::Warn:
-            return spdlog::level::warn;
-        case Level::Error:
-            return spdlog::level::err;
-        case Level::Off:
-            return spdlog::level::off;
+        case Level::Debug: return spdlog::level::debug;
+        case Level::Info: return spdlog::level::info;
+        case Level::Warn: return spdlog::level::warn;
+        case Level::Error: return spdlog::level::err;
+        case Level::Off: return spdlog::level::off;
     }
     return spdlog::level::info;
 }
