@@ -10,8 +10,11 @@
 # llama-server underneath; TEI runs ONNX Runtime on a CPU: both are here at better settings than theirs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
 source scripts/lib.sh
+# shellcheck source=scripts/pins.sh
 source scripts/pins.sh
+# shellcheck source=bench/lib.sh
 source bench/lib.sh
 
 rounds=${HEARTH_BENCH_ROUNDS:-5}
@@ -20,10 +23,12 @@ model=$HEARTH_PREFIX/models/all-minilm
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hearth/bench
 precisions=(fp32 bf16 int8)
 corpus=$work/corpus.jsonl
+engine_options=(--rounds 3)
 if [[ -n $tiny ]]; then
     rounds=1
     texts=40
     precisions=(fp32 int8)
+    engine_options=(--rounds 1 --no-gemm)
 fi
 
 make_corpus() {
@@ -139,7 +144,7 @@ measure_hearth() {
     local precision
     for precision in "${precisions[@]}"; do
         "$build/encoder-engine-bench" --model "$model" --texts "$corpus" --precision "$precision" \
-            --label "engine-$precision" >>"$work/measurements"
+            --label "engine-$precision" "${engine_options[@]}" >>"$work/measurements"
         start_hearth "hearth-$precision" "HEARTH_ENCODER__PRECISION=$precision"
         load "hearth-$precision" --batch 32 --concurrency 8 --warmup 1
         if [[ $precision == int8 ]]; then load_single "hearth-$precision"; fi
@@ -227,6 +232,6 @@ if [[ -z $tiny ]]; then
     notes+=(--note "settings: sentence-transformers $st_settings; ORT fp32 $ort_fp32_settings; ORT int8 $ort_int8_settings; llama-server -np $llama_slots -b/-ub $llama_ubatch, $llama_load"
         --note "not measured: TEI, Ollama (not installable from the package registries)")
     grep -qE 'avx512_bf16|amx_bf16|asimdhp' /proc/cpuinfo ||
-        notes+=(--note "this processor has no bf16 instructions: bf16 is computed by fp32 units")
+        notes+=(--note "this processor has no bf16 instructions: the engine serves the bf16 level with what it has")
 fi
 report encoder "${notes[@]}"

@@ -10,7 +10,9 @@
 # echo it drops the one it is sent; ours hands the request's body to a handler and sends it back.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
 source scripts/lib.sh
+# shellcheck source=bench/lib.sh
 source bench/lib.sh
 
 rounds=${HEARTH_BENCH_ROUNDS:-5}
@@ -95,7 +97,7 @@ measure_round() {
 
 measure_starts() {
     "$build/hearth-spawn-time" --times "$starts" --label start --record "$work/measurements" -- \
-        "$build/hearth" serve --listen 127.0.0.1:0 --data-dir "$work/data" >/dev/null
+        "$build/hearth" serve --listen 127.0.0.1:0 --data-dir "$work/data" >/dev/null 2>"$work/start.err"
     "$build/hearth-spawn-time" --times "$starts" --until-exit --label version --record "$work/measurements" -- \
         "$build/hearth" --version >/dev/null
 }

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034  # the scripts that source this read what it sets
 # What every bench shares. Sourced from the repository root after scripts/lib.sh.
 
 build=${HEARTH_BUILD:-build/release}

@@ -87,7 +87,6 @@ TEST_F(HostileModels, AreRefusedWithOneSentenceWhileTheRestServes) {
         const std::string message(error.at("message").as_string());
         EXPECT_GT(message.size(), 10U) << name;
         EXPECT_EQ(message.find('\n'), std::string::npos) << name << ": " << message;
-        EXPECT_NE(message.find(name), std::string::npos) << name << ": " << message;
     };
     for (const auto& [name, model] : models) expect_refused(name);
     expect_refused("pipe");
