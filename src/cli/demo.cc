@@ -51,6 +51,7 @@ std::string first_line(const std::string& text) {
 
 void print_places(const std::vector<Piece>& pieces, const Embedded& places, const float* question) {
     std::vector<std::pair<float, std::size_t>> scores;
+    scores.reserve(pieces.size());
     for (std::size_t i = 0; i < pieces.size(); ++i) {
         const float* row = places.vectors.data() + i * places.dimension;
         scores.emplace_back(dot(row, question, places.dimension), i);
@@ -96,6 +97,7 @@ Result<void> demo(const DemoOptions& options) {
     TRY(const auto server, LocalServer::start());
     Connection connection(server->address());
     std::vector<std::string> texts;
+    texts.reserve(pieces.size());
     for (const auto& piece : pieces) texts.push_back(piece.text);
     TRY(const Run run, embed_pieces(connection, texts, options.model));
     TRY(const auto questions, connection.embed(options.questions, {.model = options.model}));

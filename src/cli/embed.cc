@@ -79,6 +79,7 @@ Result<void> embed(const EmbedOptions& options) {
     TRY(const auto address, parse_address(options.url));
     TRY(const auto inputs, read_inputs(options));
     std::vector<std::string> texts;
+    texts.reserve(inputs.size());
     for (const auto& input : inputs) texts.push_back(input.text);
     Connection connection(address);
     Progress bar("embedding", texts.size());

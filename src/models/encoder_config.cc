@@ -171,8 +171,8 @@ Result<void> read_model(const std::filesystem::path& folder, EncoderConfig& conf
 // Checks that the rotated share of a head is a whole, even number of values.
 Result<void> check_rotary(const EncoderConfig& config) {
     if (config.rotary_base == 0) return {};
-    const double head = static_cast<double>(config.hidden / config.heads);
-    const double rotated = head * static_cast<double>(config.rotary_fraction);
+    const std::size_t head = config.hidden / config.heads;
+    const double rotated = static_cast<double>(head) * static_cast<double>(config.rotary_fraction);
     if (std::fmod(rotated, 2.0) != 0) {
         return fail(Code::InvalidArgument,
                     format("config.json: rotary_emb_fraction {} of a head of {} is not an even "
