@@ -71,7 +71,7 @@ class GatedEngine : public encoder::Engine {
 };
 
 class WorkerServerTest : public ::testing::Test {
-  protected:
+  public:
     WorkerServerTest() {
         std::string name = std::filesystem::temp_directory_path() / "ws-XXXXXX";
         folder_ = ::mkdtemp(name.data());
