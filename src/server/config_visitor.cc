@@ -61,8 +61,8 @@ struct Value {
 
 class Reader final : public ConfigVisitor {
   public:
-    Reader(std::string_view name, YAML::Node root, const Environment& environment)
-        : name_(name), root_(std::move(root)), environment_(environment) {}
+    Reader(std::string_view name, const YAML::Node& root, const Environment& environment)
+        : name_(name), root_(root), environment_(environment) {}
 
     void section(std::string_view name, const std::function<void()>& keys) override {
         section_ = name;
