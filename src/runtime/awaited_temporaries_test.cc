@@ -79,7 +79,7 @@ Awaitable<Result<std::string>> result_of(Options options) {
 }
 
 Awaitable<std::string> lambdas() {
-    const std::string text = kText;
+    std::string text = kText;
     std::string all = co_await call([text] { return text; });
     all += co_await call_template(
         [text, kept = std::make_shared<std::string>(text)] { return *kept + text; });

@@ -7,7 +7,6 @@
 namespace hearth::worker {
 namespace {
 
-using inference::EmbedRequest;
 using inference::Overflow;
 using inference::TokenIds;
 
