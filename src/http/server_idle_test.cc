@@ -28,7 +28,7 @@ using testing::RawSocket;
 using testing::TestServer;
 
 constexpr std::size_t kConnections = 10'000;
-constexpr std::size_t kBytesMax = 100 << 20;
+[[maybe_unused]] constexpr std::size_t kBytesMax = 100 << 20;
 
 std::size_t resident_bytes() {
     std::ifstream file("/proc/self/statm");
