@@ -31,7 +31,7 @@ struct WorkerOptions {
     std::chrono::milliseconds start_time{60'000};  // program start to ready
     std::chrono::milliseconds heartbeat_interval{1'000};
     std::chrono::milliseconds heartbeat_time{10'000};  // silence longer than this: killed
-    std::chrono::milliseconds hang_time{30'000};       // a task running longer: killed
+    std::chrono::milliseconds hang_time{120'000};      // a task running longer: killed
     std::chrono::milliseconds backoff_first{100};
     std::chrono::milliseconds backoff_max{30'000};
     std::chrono::milliseconds stable_time{60'000};   // ready this long: failures forgotten
