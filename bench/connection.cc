@@ -17,6 +17,8 @@
 namespace hearth::bench {
 namespace {
 
+constexpr int kReopensMax = 3;
+
 [[noreturn]] void throw_errno(const std::string& what) {
     throw std::runtime_error(what + ": " + std::strerror(errno));
 }
@@ -106,27 +108,54 @@ const std::vector<Connection*>& Poller::wait(std::chrono::milliseconds wait_max)
 }
 
 Connection::Connection(const std::string& address, Poller& poller)
-    : fd_(connect_to(address)), poller_(poller) {
+    : address_(address), poller_(poller) {
+    open();
+}
+
+void Connection::open() {
+    fd_ = connect_to(address_);
     const int flags = ::fcntl(fd_.value(), F_GETFL);
     if (::fcntl(fd_.value(), F_SETFL, flags | O_NONBLOCK) != 0) throw_errno("fcntl");
     poller_.add(fd_.value(), this);
+    watching_write_ = closes_ = false;
+}
+
+void Connection::reopen() {
+    if (in_body_ || !head_.empty()) throw std::runtime_error("the server closed inside a reply");
+    if (++reopened_ > kReopensMax) throw std::runtime_error("the server closed the connection");
+    open();
+    restart_message();
+    write_some();
 }
 
 void Connection::begin(const PreparedRequest& request) {
     request_ = &request;
     started_ = std::chrono::steady_clock::now();
+    reopened_ = 0;
+    waiting_ = true;
+    if (closes_) open();
+    restart_message();
+    write_some();
+}
+
+void Connection::restart_message() {
     written_ = 0;
     head_.clear();
     body_.clear();
     chunk_line_.clear();
     in_body_ = last_chunk_ = false;
     left_ = 0;
-    write_some();
 }
 
 bool Connection::advance() {
+    if (!waiting_) {  // nothing was asked: the server ends the connection
+        fd_.reset();
+        closes_ = true;
+        return false;
+    }
     if (written_ < request_->wire.size()) write_some();
     if (!read_some()) return false;
+    waiting_ = false;
     latency_ns_ = static_cast<std::uint64_t>(
         std::chrono::nanoseconds(std::chrono::steady_clock::now() - started_).count());
     return true;
@@ -138,8 +167,8 @@ void Connection::write_some() {
         const ssize_t n =
             ::send(fd_.value(), wire.data() + written_, wire.size() - written_, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && errno != EAGAIN) throw_errno("send");
-        if (n < 0) break;
+        if (n < 0 && errno == EAGAIN) break;
+        if (n < 0) return;  // closed: reading tells
         written_ += static_cast<std::size_t>(n);
     }
     const bool more = written_ < wire.size();
@@ -154,8 +183,10 @@ bool Connection::read_some() {
         const ssize_t n = ::recv(fd_.value(), buffer, sizeof(buffer), 0);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) return false;
-        if (n < 0) throw_errno("recv");
-        if (n == 0) throw std::runtime_error("the server closed the connection");
+        if (n <= 0) {
+            reopen();
+            return false;
+        }
         if (consume({buffer, static_cast<std::size_t>(n)})) return true;
         if (static_cast<std::size_t>(n) < sizeof(buffer)) return false;
     }
@@ -183,6 +214,7 @@ bool Connection::parse_head() {
         throw std::runtime_error("unexpected reply: " + head_.substr(0, head_.find("\r\n")));
     }
     in_body_ = true;
+    closes_ = equals_without_case(find_field(head_, "connection"), "close");
     if (find_field(head_, "transfer-encoding").contains("chunked")) {
         framing_ = Framing::Chunked;
         return false;

@@ -49,6 +49,9 @@ class Connection {
     const std::string& body() const { return body_; }
 
   private:
+    void open();
+    void reopen();
+    void restart_message();
     void write_some();
     bool read_some();
     bool parse_head();
@@ -57,8 +60,12 @@ class Connection {
 
     enum class Framing : std::uint8_t { Length, Chunked };
 
+    const std::string address_;
     UniqueFd fd_;
     Poller& poller_;
+    bool closes_ = false;   // the last reply said so
+    bool waiting_ = false;  // for a reply
+    int reopened_ = 0;      // for this request
     const PreparedRequest* request_ = nullptr;
     std::chrono::steady_clock::time_point started_;
     std::uint64_t latency_ns_ = 0;

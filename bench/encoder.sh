@@ -90,7 +90,7 @@ start_llama() {
     port=$(free_port)
     start_process llama "$HEARTH_PREFIX/bin/llama-server" --model "$cache/minilm-$1.gguf" --host 127.0.0.1 \
         --port "$port" --embedding --pooling mean --threads "$(nproc)" --threads-batch "$(nproc)" \
-        --parallel "$2" --ctx-size $(($2 * 512)) --batch-size "$3" --ubatch-size "$3"
+        --threads-http 80 --parallel "$2" --ctx-size $(($2 * 512)) --batch-size "$3" --ubatch-size "$3"
     server_address=127.0.0.1:$port
     until_true 60 answers "$server_address/health" || fail_with_log llama
 }
@@ -196,8 +196,9 @@ write_cases() {
         echo "int8 share of oneDNN's GEMM rate | % | engine-int8.gemm_percent | limit: 45 % | 45 | 1"
         echo "bf16 share of oneDNN's GEMM rate | % | engine-bf16.gemm_percent | limit: 55 % | 55 | 1"
         echo "fp32 share of oneDNN's GEMM rate | % | engine-fp32.gemm_percent | | |"
-        for peer_label in st llama-f32 llama-f16 llama-q8_0 llama-shipped; do
+        for peer_label in st ort-fp32 ort-int8 llama-f32 llama-f16 llama-q8_0 llama-shipped; do
             echo "int8 over HTTP | texts/s | hearth-int8.texts_per_s | $peer_label | $peer_label.texts_per_s |"
+            echo "int8 over HTTP, CPU per text | ms | hearth-int8.cpu_ms_per_text | $peer_label | $peer_label.cpu_ms_per_text |"
         done
         for precision in "${precisions[@]}"; do
             echo "$precision over HTTP | tokens/s | hearth-$precision.tokens_per_s | | |"

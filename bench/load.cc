@@ -172,6 +172,9 @@ void measure(const Options& options) {
     if (tally.texts > 0) {
         metrics.emplace_back("texts_per_s", static_cast<double>(tally.texts) / wall);
         metrics.emplace_back("tokens_per_s", static_cast<double>(tally.tokens) / wall);
+        if (options.pid > 0)
+            metrics.emplace_back("cpu_ms_per_text",
+                                 server_cpu * 1e3 / static_cast<double>(tally.texts));
     }
     print_metrics(options, metrics);
 }
