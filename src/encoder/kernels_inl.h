@@ -259,8 +259,10 @@ struct Columns {
     VF scale, sum, bias;
 
     Columns(const GemmCall& call, std::size_t column) : scale{}, sum{}, bias{} {
-        if constexpr (Product::kScaled) scale = load<VF>(call.col_scale + column);
-        if constexpr (Product::kOffset) sum = load<VF>(call.col_sum + column);
+        if (Product::kScaled && call.col_scale != nullptr) {
+            scale = load<VF>(call.col_scale + column);
+        }
+        if (Product::kOffset && call.col_sum != nullptr) sum = load<VF>(call.col_sum + column);
         if (call.bias != nullptr) bias = load<VF>(call.bias + column);
     }
     // An accumulator scaled back to what it stands for.
