@@ -45,6 +45,7 @@ Attention::Attention(const Kernels& kernels, bool int16, std::size_t heads, std:
     keys_per_unit_ = int16 ? 2 : 1;
     head_units_ = int16 ? dim / 2 : dim;
     value_panels_ = ceil_div(dim, panel_);
+    token_stride_ = heads * head_units_ + kUnitsAlign;
     const double largest = std::sqrt(2147483647.0 / static_cast<double>(dim));
     limit_ = static_cast<float>(std::floor(std::min(32767.0, largest)));
     factor_ = static_cast<float>(std::numbers::log2e / std::sqrt(static_cast<double>(dim)));
@@ -66,10 +67,9 @@ void Attention::reserve(Queries& to, std::size_t rows) const {
 void Attention::reserve(AttentionScratch& to, std::size_t keys_padded) const {
     const std::size_t stride = keys_padded + 2 * kUnitsAlign;
     to.scores.reserve(kernels_->tile_rows * stride);
-    to.weights.reserve(
-        std::max(kernels_->tile_rows * stride, round_up(heads_ * dim_, kUnitsAlign)));
+    to.weights.reserve(kernels_->tile_rows * stride);
     to.row_scale.reserve(kernels_->tile_rows);
-    for (auto& token : to.token) token.reserve(round_up(heads_ * dim_, kUnitsAlign));
+    to.tokens.reserve(panel_ * token_stride_);
 }
 
 std::size_t Attention::key_base(const Sequence& sequence, std::size_t head) const {
@@ -92,20 +92,11 @@ void Attention::store(const float* qkv, std::size_t stride, const Sequence& sequ
         return;
     }
     while (token < end) {
-        std::int16_t* even = scratch.token[0].data();
-        std::int16_t* odd = scratch.token[1].data();
-        const bool second_half = token % 2 != 0;
-        store_int16(qkv, sequence, token, second_half ? odd : even, scratch, queries, keys);
-        qkv += stride;
-        ++token;
-        const bool pair = !second_half && token < end;
-        if (pair) {
-            store_int16(qkv, sequence, token, odd, scratch, queries, keys);
-            qkv += stride;
-            ++token;
-        }
-        store_values(second_half ? nullptr : even, second_half || pair ? odd : nullptr, sequence,
-                     (token - 1) / 2 * 2, keys);
+        const std::size_t n = std::min(end - token, panel_ - token % panel_);
+        store_int16({.x = qkv, .x_stride = stride, .rows = n, .n = heads_ * dim_}, sequence, token,
+                    scratch.tokens.data(), queries, keys);
+        qkv += n * stride;
+        token += n;
     }
 }
 
@@ -129,53 +120,69 @@ void Attention::store_float(const float* qkv, const Sequence& sequence, std::siz
     }
 }
 
-// Queries and keys to their places, values to `values`: they are stored two tokens at a time.
-void Attention::store_int16(const float* qkv, const Sequence& sequence, std::size_t token,
-                            std::int16_t* values, AttentionScratch& scratch, Queries& queries,
-                            KeyValues& keys) const {
-    const std::size_t hidden = heads_ * dim_;
+// Tokens of one panel of keys: they reach their places a cache line at a time.
+void Attention::store_int16(const QuantiseCall& rows, const Sequence& sequence, std::size_t token,
+                            std::int32_t* tokens, Queries& queries, KeyValues& keys) const {
     const std::size_t row = sequence.first_row + token;
     const std::size_t key = sequence.first_key + token;
-    QuantiseCall call{.x = qkv, .rows = 1, .n = hidden, .limit = limit_};
+    QuantiseCall call = rows;
+    call.limit = limit_;
     call.out = queries.units.data() + row * queries.stride;
+    call.out_stride = queries.stride;
     call.scale = queries.scale.data() + row;
     kernels_->quantise_i16(call);
-    queries.scale[row] *= factor_;
+    for (std::size_t r = 0; r < rows.rows; ++r) call.scale[r] *= factor_;
 
-    // The keys pass through the weights of a softmax tile, which are not in use now.
-    call.x = qkv + hidden;
-    call.out = scratch.weights.data();
+    call.x += rows.n;
+    call.out = tokens;
+    call.out_stride = token_stride_;
     call.scale = keys.key_scale.data() + key;
     kernels_->quantise_i16(call);
-    const auto* from = reinterpret_cast<const std::int32_t*>(scratch.weights.data());
-    std::int32_t* to = keys.keys.data() + key_base(sequence, 0) +
-                       token / panel_ * panel_ * head_units_ + token % panel_;
-    for (std::size_t h = 0; h < heads_; ++h, to += sequence.keys_padded * head_units_) {
-        for (std::size_t u = 0; u < head_units_; ++u) to[u * panel_] = *from++;
-    }
+    deal_keys(tokens, rows.rows, sequence, token, keys);
 
-    call.x = qkv + 2 * hidden;
-    call.out = values;
+    call.x += rows.n;
     call.limit = 32767.0F;
     call.scale = keys.value_scale.data() + key;
     kernels_->quantise_i16(call);
+    deal_values(tokens, rows.rows, sequence, token, keys);
 }
 
-// `token` is even; either half may be missing (null) and is then left as it is.
-void Attention::store_values(const std::int16_t* even, const std::int16_t* odd,
-                             const Sequence& sequence, std::size_t token, KeyValues& keys) const {
+void Attention::deal_keys(const std::int32_t* tokens, std::size_t count, const Sequence& sequence,
+                          std::size_t token, KeyValues& keys) const {
+    std::int32_t* to = keys.keys.data() + key_base(sequence, 0) +
+                       token / panel_ * panel_ * head_units_ + token % panel_;
+    for (std::size_t h = 0; h < heads_; ++h, to += sequence.keys_padded * head_units_) {
+        kernels_->transpose(tokens + h * head_units_, token_stride_, count, head_units_, to,
+                            panel_);
+    }
+}
+
+// Two tokens share a unit: the even one has the lower half. Where the run begins or ends inside a
+// unit, the other half is left as it is.
+void Attention::deal_values(const std::int32_t* tokens, std::size_t count, const Sequence& sequence,
+                            std::size_t token, KeyValues& keys) const {
+    const auto* rows = reinterpret_cast<const std::int16_t*>(tokens);
+    const std::size_t stride = 2 * token_stride_;
     for (std::size_t h = 0; h < heads_; ++h) {
-        std::int32_t* head = keys.values.data() + value_base(sequence, h) + token / 2 * panel_;
         for (std::size_t d = 0; d < dim_; d += panel_) {
             const std::size_t n = std::min(panel_, dim_ - d);
-            std::int32_t* to = head + d / panel_ * (sequence.keys_padded / 2) * panel_;
-            if (even != nullptr && odd != nullptr) {
-                kernels_->interleave_i16(even + h * dim_ + d, odd + h * dim_ + d, n, to);
-                continue;
+            const std::int16_t* from = rows + h * dim_ + d;
+            std::int32_t* to = keys.values.data() + value_base(sequence, h) +
+                               (d / panel_ * (sequence.keys_padded / 2) + token / 2) * panel_;
+            const auto half = [n](const std::int16_t* one, std::int32_t* units, std::size_t which) {
+                auto* halves = reinterpret_cast<std::int16_t*>(units) + which;
+                for (std::size_t i = 0; i < n; ++i) halves[2 * i] = one[i];
+            };
+            std::size_t r = 0;
+            if (token % 2 != 0) {
+                half(from, to, 1);
+                to += panel_;
+                ++r;
             }
-            auto* halves = reinterpret_cast<std::int16_t*>(to) + (even != nullptr ? 0 : 1);
-            const std::int16_t* one = (even != nullptr ? even : odd) + h * dim_ + d;
-            for (std::size_t i = 0; i < n; ++i) halves[2 * i] = one[i];
+            for (; r + 2 <= count; r += 2, to += panel_) {
+                kernels_->interleave_i16(from + r * stride, from + (r + 1) * stride, n, to);
+            }
+            if (r < count) half(from + r * stride, to, 0);
         }
     }
 }

@@ -54,8 +54,9 @@ struct Queries {
 struct AttentionScratch {
     Buffer<float> scores;  // [tile rows, keys]
     Buffer<std::int16_t> weights;
-    Buffer<float> row_scale;        // [tile rows]
-    Buffer<std::int16_t> token[2];  // values of two tokens
+    Buffer<float> row_scale;  // [tile rows]
+    Buffer<std::int32_t>
+        tokens;  // keys or values of up to a panel of tokens, before they are dealt
 };
 
 // Softmax(Q K^T / sqrt(dim)) V per sequence and head, a register tile of queries at a time: scratch
@@ -85,11 +86,12 @@ class Attention {
     struct Head;
     void store_float(const float* qkv, const Sequence& sequence, std::size_t token,
                      Queries& queries, KeyValues& keys) const;
-    void store_int16(const float* qkv, const Sequence& sequence, std::size_t token,
-                     std::int16_t* values, AttentionScratch& scratch, Queries& queries,
-                     KeyValues& keys) const;
-    void store_values(const std::int16_t* even, const std::int16_t* odd, const Sequence& sequence,
-                      std::size_t token, KeyValues& keys) const;
+    void store_int16(const QuantiseCall& rows, const Sequence& sequence, std::size_t token,
+                     std::int32_t* tokens, Queries& queries, KeyValues& keys) const;
+    void deal_keys(const std::int32_t* tokens, std::size_t count, const Sequence& sequence,
+                   std::size_t token, KeyValues& keys) const;
+    void deal_values(const std::int32_t* tokens, std::size_t count, const Sequence& sequence,
+                     std::size_t token, KeyValues& keys) const;
     void attend_tile(const Head& head, std::size_t row, std::size_t rows, AttentionScratch& scratch,
                      float* out, std::size_t out_stride) const;
     std::size_t key_base(const Sequence& sequence, std::size_t head) const;
@@ -103,8 +105,9 @@ class Attention {
     std::size_t head_units_ = 0;  // units of one head of one token
     std::size_t keys_per_unit_ = 1;
     std::size_t value_panels_ = 0;
-    float limit_ = 0;   // largest int16 of queries and keys
-    float factor_ = 0;  // log2(e) / sqrt(dim): weights are powers of 2
+    std::size_t token_stride_ = 0;  // units of AttentionScratch::tokens
+    float limit_ = 0;               // largest int16 of queries and keys
+    float factor_ = 0;              // log2(e) / sqrt(dim): weights are powers of 2
 };
 
 }  // namespace hearth::encoder

@@ -208,8 +208,7 @@ TEST_F(DefaultModel, Bfloat16VectorsAreCloseToTheReferences) {
 
 TEST_F(DefaultModel, Int16VectorsAreCloserThanBfloat16Asks) { expect(Numbers::I16, 0.9999, 0.99); }
 
-// The aim for the neighbours is 0.97; 0.9696 is what symmetric weights and plain rows give.
-TEST_F(DefaultModel, Int8VectorsAreCloseToTheReferences) { expect(Numbers::I8, 0.99, 0.965); }
+TEST_F(DefaultModel, Int8VectorsAreCloseToTheReferences) { expect(Numbers::I8, 0.99, 0.97); }
 
 std::vector<std::string> tiny_texts(std::string_view prefix) {
     std::vector<std::string> texts;

@@ -5,19 +5,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/format.h"
+#include "encoder/forward_block.h"
 
 namespace hearth::encoder {
 namespace {
-
-// Rows per block: enough to use each weight often once it has come from the third-level cache, few
-// enough that the block's widest activations stay in the second
-// (docs/decisions/0010-encoder-engine.md).
-constexpr std::size_t kBlockRows = 112;
-
-// Softmax weights in 15 bits times values in 15 bits fit 32 bits up to this many keys.
-constexpr std::size_t kInt16KeysMax = 65'534;
-constexpr std::size_t kRotaryEntriesMax = 64 << 20;
 
 // In processor time of this thread: a busy machine does not count.
 class Timer {
@@ -45,36 +36,6 @@ class Timer {
     std::uint64_t begin_ = 0;
 };
 
-Epilogue activation_of(const std::string& name) {
-    if (name == "swiglu") return Epilogue::SwiGlu;
-    if (name == "relu") return Epilogue::Relu;
-    if (name == "gelu") return Epilogue::Gelu;
-    return Epilogue::GeluTanh;
-}
-
-Result<void> check_config(const models::EncoderConfig& config) {
-    if (config.heads == 0 || config.hidden % config.heads != 0) {
-        return fail(Code::InvalidArgument,
-                    format("config.json: a hidden size of {} cannot be divided by {} heads",
-                           config.hidden, config.heads));
-    }
-    if (config.tokens_max == 0 || config.tokens_max > config.positions_max) {
-        return fail(Code::InvalidArgument, format("a window of {} tokens does not fit {} positions",
-                                                  config.tokens_max, config.positions_max));
-    }
-    if (config.rotary_base > 0 &&
-        config.tokens_max * (config.hidden / config.heads) > kRotaryEntriesMax) {
-        return fail(Code::InvalidArgument, "config.json: the rotary window is absurdly large");
-    }
-    static constexpr std::string_view kKnown[] = {"gelu",      "gelu_new", "gelu_pytorch_tanh",
-                                                  "gelu_fast", "relu",     "swiglu"};
-    if (std::ranges::find(kKnown, config.activation) == std::end(kKnown)) {
-        return fail(Code::InvalidArgument,
-                    format("config.json: activation \"{}\" is not known", config.activation));
-    }
-    return {};
-}
-
 }  // namespace
 
 void Group::clear() {
@@ -82,92 +43,6 @@ void Group::clear() {
     rows = 0;
     keys_padded = 0;
     first_id = 0;
-}
-
-// The rows [begin, begin + rows) of a group, and everything around them.
-struct Forward::Block {
-    const Group& group;
-    GroupState& state;
-    Scratch& scratch;
-    std::size_t begin = 0;
-    std::size_t rows = 0;
-    float* x = nullptr;  // of the first row
-
-    // Calls each(sequence, first token, count) for the parts of sequences inside the block.
-    template <class Each>
-    void for_parts(Each each) const {
-        const auto after =
-            std::ranges::upper_bound(group.sequences, begin, {}, &Sequence::first_row);
-        for (auto s = after - 1; s != group.sequences.end(); ++s) {
-            const std::size_t from = std::max(begin, s->first_row);
-            const std::size_t to = std::min(begin + rows, s->first_row + s->length);
-            if (from >= begin + rows) return;
-            each(*s, from - s->first_row, to - from);
-        }
-    }
-};
-
-Forward::Forward(const models::EncoderConfig& config, const Kernels& kernels, Numbers numbers)
-    : config_(config),
-      kernels_(kernels),
-      numbers_(numbers),
-      activation_(activation_of(config.activation)),
-      block_rows_(kBlockRows) {
-    const std::size_t panel = 2 * kernels.lanes;
-    const std::size_t dim = config.hidden / config.heads;
-    const bool int16 = numbers != Numbers::F32 && kernels.fast_int16 && dim % 2 == 0 &&
-                       config.tokens_max <= kInt16KeysMax;
-    attention_ = Attention(kernels, int16, config.heads, dim);
-    rotary_ = Rotary(config);
-    x_stride_ = round_up(config.hidden, panel) + panel;
-    const std::size_t widest = std::max(3 * config.hidden, config.intermediate);
-    wide_stride_ = round_up(widest, panel) + panel;
-}
-
-Result<std::unique_ptr<Forward>> Forward::load(const std::filesystem::path& folder,
-                                               const models::EncoderConfig& config,
-                                               const Kernels& kernels, Numbers numbers) {
-    TRY_VOID(check_config(config));
-    TRY(const Family* family, find_family(config.family));
-    TRY(const auto source, TensorSource::open(folder, family->prefixes, family->anchor));
-    TRY(auto embeddings, family->embeddings(source, config));
-    std::unique_ptr<Forward> forward(new Forward(config, kernels, numbers));
-    forward->take(std::move(embeddings));
-    for (std::size_t i = 0; i < config.layers; ++i) {
-        TRY(const auto layer, family->layer(source, config, i));
-        forward->take(layer);
-    }
-    return forward;
-}
-
-Forward::Norm Forward::make_norm(const NormWeights& weights) const {
-    Norm norm{.gain = Buffer<float>(x_stride_), .bias = Buffer<float>(x_stride_)};
-    std::ranges::copy(weights.gain, norm.gain.data());
-    std::ranges::copy(weights.bias, norm.bias.data());
-    return norm;
-}
-
-void Forward::take(EmbeddingWeights weights) {
-    // Token type 0 is all we are ever given: with learned positions it is part of them.
-    if (!weights.type.empty() && !weights.positions.empty()) {
-        for (std::size_t p = 0; p < config_.positions_max; ++p) {
-            kernels_.add(weights.positions.data() + p * config_.hidden, weights.type.data(),
-                         config_.hidden);
-        }
-        weights.type.clear();
-    }
-    embedding_norm_ = make_norm(weights.norm);
-    embeddings_ = std::move(weights);
-}
-
-void Forward::take(const LayerWeights& weights) {
-    const LinearWeights* gate = weights.gate.out > 0 ? &weights.gate : nullptr;
-    layers_.push_back({.qkv = PackedLinear(kernels_, numbers_, weights.qkv),
-                       .attention_out = PackedLinear(kernels_, numbers_, weights.attention_out),
-                       .up = PackedLinear(kernels_, numbers_, weights.up, gate),
-                       .down = PackedLinear(kernels_, numbers_, weights.down),
-                       .norm1 = make_norm(weights.norm1),
-                       .norm2 = make_norm(weights.norm2)});
 }
 
 std::uint64_t Forward::linear_macs() const {
@@ -326,14 +201,16 @@ void Forward::feed_forward(const Block& block, const Layer& layer) const {
         layer.up.run(scratch.prepared, block.rows, activation_,
                      {.to = wide, .stride = wide_stride_});
     }
-    {
-        const Timer timer(scratch, &PhaseTimes::quantise_ns);
-        layer.down.prepare(wide, wide_stride_, block.rows, scratch.prepared);
-    }
-    {
+    const float* from = wide;
+    for (const PackedLinear& down : layer.down) {
+        {
+            const Timer timer(scratch, &PhaseTimes::quantise_ns);
+            down.prepare(from, wide_stride_, block.rows, scratch.prepared);
+        }
         const Timer timer(scratch, &PhaseTimes::down_ns);
-        layer.down.run(scratch.prepared, block.rows, Epilogue::Residual,
-                       {.to = block.x, .stride = x_stride_, .residual = block.x});
+        down.run(scratch.prepared, block.rows, Epilogue::Residual,
+                 {.to = block.x, .stride = x_stride_, .residual = block.x});
+        from += down.in();
     }
     normalise(block, block.x, layer.norm2);
 }

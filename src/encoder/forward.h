@@ -83,14 +83,20 @@ class Forward {
         Buffer<float> bias;
     };
     struct Layer {
-        PackedLinear qkv, attention_out, up, down;
+        PackedLinear qkv, attention_out, up;
+        std::vector<PackedLinear> down;  // by runs of its inputs; only the first has the bias
         Norm norm1, norm2;
     };
+    struct InputRanges {
+        InputRange qkv, up;
+    };
     struct Block;
+    class Probe;
 
     Forward(const models::EncoderConfig& config, const Kernels& kernels, Numbers numbers);
     void take(EmbeddingWeights weights);
-    void take(const LayerWeights& weights);
+    Layer make_layer(const LayerWeights& weights, Numbers numbers, const InputRanges* ranges) const;
+    std::vector<PackedLinear> pack_runs(const LinearWeights& weights, Numbers numbers) const;
     Norm make_norm(const NormWeights& weights) const;
 
     void embed(const Block& block, std::span<const std::int32_t> ids) const;
@@ -103,7 +109,6 @@ class Forward {
 
     models::EncoderConfig config_;
     const Kernels& kernels_;
-    Numbers numbers_;
     Attention attention_;
     Rotary rotary_;
     Epilogue activation_ = Epilogue::Gelu;

@@ -66,6 +66,7 @@ struct QuantiseCall {
     float limit = kInt16ActivationMax;  // I16: largest value written
     float* scale = nullptr;             // I8: x = scale * u + offset; I16: x = scale * i
     float* offset = nullptr;
+    const float* gain = nullptr;  // I8: x * gain is quantised, where not null
 };
 
 // One row of attention scores; `n` true keys, `n_padded` written.
@@ -104,6 +105,9 @@ struct Kernels {
     // Both return what the weighted sum is to be multiplied by.
     float (*softmax_f32)(const SoftmaxCall&) = nullptr;
     float (*softmax_i16)(const SoftmaxCall&) = nullptr;
+    // out[u * out_stride + r] = x[r * x_stride + u] for r < rows, u < n.
+    void (*transpose)(const std::int32_t* x, std::size_t x_stride, std::size_t rows, std::size_t n,
+                      std::int32_t* out, std::size_t out_stride) = nullptr;
     // out[i] = even[i] in the lower half, odd[i] in the upper.
     void (*interleave_i16)(const std::int16_t* even, const std::int16_t* odd, std::size_t n,
                            std::int32_t* out) = nullptr;

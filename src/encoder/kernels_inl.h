@@ -194,16 +194,20 @@ struct Bf16Product : F32Product {
     static constexpr Accuracy kAccuracy = Accuracy::Good;
 };
 
+constexpr std::size_t kLine = 64;
+
 template <class Product>
 using Sums = typename Product::Accumulator[HEARTH_TILE_ROWS][2];
 
 // R rows x one panel, accumulated over all of k in registers. Addresses are arranged by hand: one
 // pointer per three rows and four steps of k per turn, because with a pointer per row the processor
 // would spend more instructions on addresses than it can decode beside the products. The empty asm
-// keeps the compiler from working the relation between the pointers out again.
+// keeps the compiler from working the relation between the pointers out again. `ahead` is where the
+// next weights lie: they are asked for a cache line per turn, because those of a whole model are
+// further away than the processor looks by itself.
 template <class Product, int R>
 __attribute__((noinline)) void tile(const std::int32_t* a, std::size_t a_stride,
-                                    const std::int32_t* b, std::size_t k_units,
+                                    const std::int32_t* b, std::size_t k_units, const char* ahead,
                                     Sums<Product>& sums) {
     using Acc = typename Product::Accumulator;
     constexpr int kPointers = (R + 2) / 3;
@@ -237,6 +241,8 @@ __attribute__((noinline)) void tile(const std::int32_t* a, std::size_t a_stride,
     for (std::size_t k = k_units / 4; k > 0; --k) {
         HEARTH_UNROLL
         for (int u = 0; u < 4; ++u) step(u);
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += kLine;
         advance(4);
     }
     for (std::size_t k = k_units % 4; k > 0; --k) {
@@ -348,7 +354,7 @@ Finish<Product> finish_for(Epilogue epilogue) {
 
 template <class Product>
 using Tile = void (*)(const std::int32_t*, std::size_t, const std::int32_t*, std::size_t,
-                      Sums<Product>&);
+                      const char*, Sums<Product>&);
 
 template <class Product, int R>
 Tile<Product> tile_for(int rows) {
@@ -387,12 +393,15 @@ void gemm(const GemmCall& call) {
     Sums<Product> sums;
     for (std::size_t panel = 0; panel < call.panels; ++panel) {
         const std::int32_t* columns = b + panel * call.panel_units * P;
+        const bool last = panel + 1 == call.panels;
+        const char* ahead = reinterpret_cast<const char*>(last ? b : columns + call.panel_units * P);
         std::size_t row = 0;
         for (std::size_t t = 0; t < split.tiles; ++t) {
             const bool more = t < split.extra;
             const std::size_t rows = split.base + (more ? 1 : 0);
             (more ? large : small)(a + row * call.a_stride, call.a_stride, columns, call.k_units,
-                                   sums);
+                                   ahead, sums);
+            ahead += call.k_units / 4 * kLine;
             done(call, sums, row, static_cast<int>(rows), panel);
             row += rows;
         }
@@ -416,6 +425,7 @@ Kernels make_table(const char* name) {
     table.add = add_row;
     table.softmax_f32 = softmax_f32_row;
     table.softmax_i16 = softmax_i16_row;
+    table.transpose = transpose_units;
     table.interleave_i16 = interleave_i16_rows;
     return table;
 }

@@ -26,29 +26,37 @@ inline float absolute_max(const float* x, std::size_t n) {
 
 constexpr float kTiny = 1e-30F;
 
-void quantise_i8_rows(const QuantiseCall& call) {
+// kScaled: every element is first brought to a like size by call.gain.
+template <bool kScaled>
+void quantise_i8_as(const QuantiseCall& call) {
     for (std::size_t r = 0; r < call.rows; ++r) {
         const float* x = call.x + r * call.x_stride;
-        VF low = splat(x[0]);
+        const auto value = [&](VF v, std::size_t at) {
+            if constexpr (!kScaled) return v;
+            return v * load<VF>(call.gain + at);
+        };
+        const auto single = [&](std::size_t at) { return kScaled ? x[at] * call.gain[at] : x[at]; };
+        VF low = splat(single(0));
         VF high = low;
         std::size_t i = 0;
         for (; i + L <= call.n; i += L) {
-            const VF v = load<VF>(x + i);
+            const VF v = value(load<VF>(x + i), i);
             low = lesser(low, v);
             high = greater(high, v);
         }
         float least = min_of(low);
         float most = max_of(high);
         for (; i < call.n; ++i) {
-            least = x[i] < least ? x[i] : least;
-            most = x[i] > most ? x[i] : most;
+            const float v = single(i);
+            least = v < least ? v : least;
+            most = v > most ? v : most;
         }
         const float range = most - least > kTiny ? most - least : kTiny;
         const float inverse = kActivationMax / range;
         auto* out = reinterpret_cast<std::uint8_t*>(static_cast<std::int32_t*>(call.out) +
                                                     r * call.out_stride);
         for_row(x, call.n, [&](VF v, std::size_t at, std::size_t count) {
-            const VI u = as_int((v - least) * inverse + kRounder);
+            const VI u = as_int((value(v, at) - least) * inverse + kRounder);
             if (count == L) {
                 store_narrow<std::uint8_t>(out + at, u);
             } else {
@@ -58,6 +66,10 @@ void quantise_i8_rows(const QuantiseCall& call) {
         call.scale[r] = range / kActivationMax;
         call.offset[r] = least;
     }
+}
+
+void quantise_i8_rows(const QuantiseCall& call) {
+    (call.gain != nullptr ? quantise_i8_as<true> : quantise_i8_as<false>)(call);
 }
 
 void quantise_i16_rows(const QuantiseCall& call) {
@@ -169,6 +181,23 @@ float softmax_i16_row(const SoftmaxCall& call) {
         store_narrow<std::int16_t>(call.out + i, w);
     }
     return sum / (kWeightsTotal * sum_of(total));
+}
+
+// A run of `out` at a time: rows are near, columns of `out` far apart.
+void transpose_units(const std::int32_t* x, std::size_t x_stride, std::size_t rows, std::size_t n,
+                     std::int32_t* out, std::size_t out_stride) {
+    std::size_t r = 0;
+    for (; r + L <= rows; r += L, x += L * x_stride) {
+        for (std::size_t u = 0; u < n; ++u) {
+            std::int32_t lanes[L];
+            HEARTH_UNROLL
+            for (int i = 0; i < L; ++i) lanes[i] = x[static_cast<std::size_t>(i) * x_stride + u];
+            store(out + u * out_stride + r, load<VI>(lanes));
+        }
+    }
+    for (; r < rows; ++r, x += x_stride) {
+        for (std::size_t u = 0; u < n; ++u) out[u * out_stride + r] = x[u];
+    }
 }
 
 void interleave_i16_rows(const std::int16_t* even, const std::int16_t* odd, std::size_t n,

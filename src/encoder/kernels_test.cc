@@ -119,6 +119,58 @@ TEST(Kernels, LinearLayersAgreeWithDoublePrecisionAtOddShapesAndEveryEpilogue) {
     }
 }
 
+// The worst error of int8 over 8 rows in which one input is a hundred times as large as the rest.
+double loud_input_error(const Kernels& kernels, bool smooth) {
+    constexpr std::size_t kIn = 96, kOut = 64, kRows = 8, kLoud = 13;
+    std::mt19937 random(9);
+    LinearWeights weights = random_linear(kIn, kOut, random);
+    for (std::size_t o = 0; o < kOut; ++o) weights.weight[o * kIn + kLoud] *= 0.01F;
+    std::vector<float> x = random_floats(kRows * kIn, random);
+    for (std::size_t r = 0; r < kRows; ++r) x[r * kIn + kLoud] *= 100.0F;
+    InputRange range(kIn, 3.0F);
+    range[kLoud] = 300.0F;
+    const PackedLinear linear(kernels, Numbers::I8, weights, nullptr, smooth ? &range : nullptr);
+    std::vector<float> y(kRows * (kOut + 32));
+    PreparedRows prepared;
+    prepared.reserve(kRows, kIn);
+    linear.prepare(x.data(), kIn, kRows, prepared);
+    linear.run(prepared, kRows, Epilogue::Bias, {.to = y.data(), .stride = kOut + 32});
+    double worst = 0;
+    for (std::size_t r = 0; r < kRows; ++r) {
+        for (std::size_t o = 0; o < kOut; ++o) {
+            const double expected = linear_at(weights, x.data() + r * kIn, o);
+            worst = std::max(worst, std::abs(y[r * (kOut + 32) + o] - expected));
+        }
+    }
+    return worst;
+}
+
+TEST(Kernels, OneLoudInputDoesNotTakeTheBitsOfTheOthers) {
+    for (const Kernels* kernels : supported_kernels()) {
+        const double smooth = loud_input_error(*kernels, true);
+        EXPECT_LE(smooth, 0.12) << kernels->name;
+        EXPECT_GE(loud_input_error(*kernels, false), 5 * smooth) << kernels->name;
+    }
+}
+
+TEST(Kernels, TransposesAnyShape) {
+    for (const Kernels* kernels : supported_kernels()) {
+        for (const std::size_t rows : {1UZ, 7UZ, 16UZ, 29UZ, 32UZ}) {
+            constexpr std::size_t kUnits = 11, kStride = 40;
+            std::vector<std::int32_t> x(rows * kStride);
+            for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::int32_t>(i);
+            std::vector<std::int32_t> out(kUnits * kStride, -1);
+            kernels->transpose(x.data(), kStride, rows, kUnits, out.data(), kStride);
+            for (std::size_t u = 0; u < kUnits; ++u) {
+                for (std::size_t r = 0; r < kStride; ++r) {
+                    ASSERT_EQ(out[u * kStride + r], r < rows ? x[r * kStride + u] : -1)
+                        << kernels->name << " " << rows;
+                }
+            }
+        }
+    }
+}
+
 TEST(Kernels, Int16SumsNeverLeave32Bits) {
     // All weights and activations at their largest and of one sign: the worst there is.
     for (const Kernels* kernels : supported_kernels()) {

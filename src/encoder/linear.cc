@@ -10,6 +10,8 @@ namespace {
 
 constexpr double kInt32Max = 2147483647.0;
 
+constexpr float kLeast = 1e-4F;
+
 float absolute_max(const float* x, std::size_t n) {
     float most = 0;
     for (std::size_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i]));
@@ -33,7 +35,7 @@ void PreparedRows::reserve(std::size_t row_count, std::size_t columns) {
 }
 
 PackedLinear::PackedLinear(const Kernels& kernels, Numbers numbers, const LinearWeights& weights,
-                           const LinearWeights* gate)
+                           const LinearWeights* gate, const InputRange* range)
     : kernels_(&kernels), numbers_(numbers), in_(weights.in), out_(weights.out) {
     const std::size_t lanes = kernels.lanes;
     const std::size_t panel = 2 * lanes;
@@ -46,14 +48,42 @@ PackedLinear::PackedLinear(const Kernels& kernels, Numbers numbers, const Linear
     bias_.reserve(panels_ * panel);
     col_scale_.reserve(panels_ * panel);
     col_sum_.reserve(panels_ * panel);
+    const std::vector<float> factors = range != nullptr && numbers == Numbers::I8
+                                           ? smooth(weights, gate, *range)
+                                           : std::vector<float>();
+    std::vector<float> row(factors.size());
+    const auto pack = [&](const LinearWeights& from, std::size_t o, std::size_t column) {
+        const float* at = from.weight.data() + o * in_;
+        for (std::size_t k = 0; k < row.size(); ++k) row[k] = at[k] * factors[k];
+        pack_column(row.empty() ? at : row.data(), column);
+        if (!from.bias.empty()) bias_[column] = from.bias[o];
+    };
     for (std::size_t o = 0; o < out_; ++o) {
         const std::size_t column = gate == nullptr ? o : o / lanes * panel + o % lanes;
-        pack_column(weights.weight.data() + o * in_, column);
-        bias_[column] = weights.bias[o];
-        if (gate == nullptr) continue;
-        pack_column(gate->weight.data() + o * in_, column + lanes);
-        bias_[column + lanes] = gate->bias[o];
+        pack(weights, o, column);
+        if (gate != nullptr) pack(*gate, o, column + lanes);
     }
+}
+
+// Returns the factors of the weights; the inputs' are kept.
+std::vector<float> PackedLinear::smooth(const LinearWeights& weights, const LinearWeights* gate,
+                                        const InputRange& range) {
+    std::vector<float> largest(in_, 0.0F);
+    for (const LinearWeights* from : {&weights, gate}) {
+        if (from == nullptr) continue;
+        for (std::size_t o = 0; o < out_; ++o) {
+            for (std::size_t k = 0; k < in_; ++k) {
+                largest[k] = std::max(largest[k], std::abs(from->weight[o * in_ + k]));
+            }
+        }
+    }
+    gain_.reserve(round_up(in_, kUnitsAlign));
+    std::vector<float> factors(in_);
+    for (std::size_t k = 0; k < in_; ++k) {
+        factors[k] = std::sqrt(std::max(range[k], kLeast) / std::max(largest[k], kLeast));
+        gain_[k] = 1 / factors[k];
+    }
+    return factors;
 }
 
 void PackedLinear::pack_column(const float* weights, std::size_t column) {
@@ -115,7 +145,8 @@ void PackedLinear::prepare(const float* x, std::size_t stride, std::size_t rows,
                             .out = to.units.data(),
                             .out_stride = to.stride,
                             .scale = to.scale.data(),
-                            .offset = to.offset.data()};
+                            .offset = to.offset.data(),
+                            .gain = gain_.data()};
     to.rows = to.units.data();
     to.rows_stride = to.stride;
     switch (numbers_) {

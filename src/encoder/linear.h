@@ -21,6 +21,9 @@ struct PreparedRows {
     void reserve(std::size_t row_count, std::size_t columns);
 };
 
+// About how large each input of a layer grows.
+using InputRange = std::vector<float>;
+
 // Weights of y = W x + b, packed for one instruction set and number type. Immutable.
 // I8: weights per output channel to +-127, activations per row to 0..255 with their own lowest
 // value, so that GELU's lopsided range costs no bit. I16: activations per row to +-4095, weights
@@ -28,9 +31,12 @@ struct PreparedRows {
 class PackedLinear {
   public:
     PackedLinear() = default;
-    // `gate` (same shape as `weights`, or null) is woven in for Epilogue::SwiGlu.
+    // `gate` (same shape as `weights`, or null) is woven in for Epilogue::SwiGlu; an empty bias is
+    // zero. With `range`, I8 divides inputs that grow large and multiplies their weights instead,
+    // so that one loud input does not take the bits of all others. Source: Xiao et al.,
+    // SmoothQuant.
     PackedLinear(const Kernels& kernels, Numbers numbers, const LinearWeights& weights,
-                 const LinearWeights* gate = nullptr);
+                 const LinearWeights* gate = nullptr, const InputRange* range = nullptr);
 
     // Quantises rows of x [rows, in()] into `to`; floats are only pointed at and must stay.
     void prepare(const float* x, std::size_t stride, std::size_t rows, PreparedRows& to) const;
@@ -49,6 +55,8 @@ class PackedLinear {
     std::size_t bytes() const { return packed_.size() * sizeof(std::int32_t); }
 
   private:
+    std::vector<float> smooth(const LinearWeights& weights, const LinearWeights* gate,
+                              const InputRange& range);
     void pack_column(const float* weights, std::size_t column);
     void pack_int8(const float* weights, std::size_t column, std::int32_t* to);
     void pack_int16(const float* weights, std::size_t column, std::int32_t* to);
@@ -64,6 +72,7 @@ class PackedLinear {
     Buffer<float> bias_;
     Buffer<float> col_scale_;
     Buffer<float> col_sum_;
+    Buffer<float> gain_;  // x * gain is what is quantised; empty: x
 };
 
 // Values per 4-byte unit.
