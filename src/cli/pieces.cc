@@ -33,6 +33,15 @@ bool begins_construct(std::string_view previous, std::string_view line) {
     return is_blank(previous) || previous[0] == '}';
 }
 
+// Lines that only name other files: they say what a file uses, not what it does, and would be near
+// to every question about it.
+bool is_preamble(std::string_view line) {
+    static constexpr std::string_view kStarts[] = {"#include", "#pragma", "import ", "from ",
+                                                   "package ", "use ",    "using "};
+    return is_blank(line) ||
+           std::ranges::any_of(kStarts, [&](auto start) { return line.starts_with(start); });
+}
+
 class Cutter {
   public:
     Cutter(const fs::path& file, const PiecesOptions& options) : file_(file), options_(options) {}
@@ -44,11 +53,16 @@ class Cutter {
         }
         text_.append(line.substr(0, options_.bytes_max)).push_back('\n');
         ++lines_;
+        preamble_ = preamble_ && is_preamble(line);
         if (lines_ >= options_.lines_max || text_.size() >= options_.bytes_max) cut();
     }
 
-    void cut_if_long_enough() {
-        if (lines_ >= options_.lines_min) cut();
+    void begin_construct(std::string_view line) {
+        if (preamble_) {
+            if (!is_preamble(line)) restart();
+        } else if (lines_ >= options_.lines_min) {
+            cut();
+        }
     }
 
     void cut() {
@@ -56,8 +70,7 @@ class Cutter {
             text_.pop_back();
         if (!text_.empty())
             pieces_.push_back({.file = file_, .line = first_, .text = std::move(text_)});
-        text_.clear();
-        lines_ = 0;
+        restart();
     }
 
     std::vector<Piece> take() {
@@ -66,12 +79,19 @@ class Cutter {
     }
 
   private:
+    void restart() {
+        text_.clear();
+        lines_ = 0;
+        preamble_ = true;
+    }
+
     const fs::path& file_;
     const PiecesOptions& options_;
     std::vector<Piece> pieces_;
     std::string text_;
     std::size_t first_ = 1;
     std::size_t lines_ = 0;
+    bool preamble_ = true;  // so far
 };
 
 bool is_skipped_folder(const fs::path& folder) {
@@ -112,7 +132,7 @@ std::vector<Piece> cut_pieces(const fs::path& file, std::string_view text,
     std::string_view previous;
     std::size_t number = 0;
     for (const std::string_view line : split_lines(text)) {
-        if (begins_construct(previous, line)) cutter.cut_if_long_enough();
+        if (begins_construct(previous, line)) cutter.begin_construct(line);
         cutter.add(line, ++number);
         previous = line;
     }

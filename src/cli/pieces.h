@@ -24,7 +24,8 @@ struct PiecesOptions {
 };
 
 // Cuts `text` where a new top-level construct begins: a line without indentation after a blank line
-// or a closing brace. Longer parts are cut at lines_max, shorter ones joined with what follows.
+// or a closing brace. Longer parts are cut at lines_max, shorter ones joined with what follows;
+// lines that only include or import are left out, unless the file has nothing else.
 std::vector<Piece> cut_pieces(const std::filesystem::path& file, std::string_view text,
                               const PiecesOptions& options);
 

@@ -10,10 +10,16 @@ TEST(Pieces, CutAtEveryTopLevelConstruct) {
                                    "#include <a>\n#include <b>\n#include <c>\n\n"
                                    "int f() {\n    return 1;\n}\n\nint g() {\n    return 2;\n}\n",
                                    {});
-    ASSERT_EQ(pieces.size(), 3u);
-    EXPECT_EQ(pieces[1].line, 5u);
-    EXPECT_EQ(pieces[1].text, "int f() {\n    return 1;\n}");
-    EXPECT_EQ(pieces[2].line, 9u);
+    ASSERT_EQ(pieces.size(), 2u);
+    EXPECT_EQ(pieces[0].line, 5u);
+    EXPECT_EQ(pieces[0].text, "int f() {\n    return 1;\n}");
+    EXPECT_EQ(pieces[1].line, 9u);
+}
+
+TEST(Pieces, AFileOfIncludesOnlyIsOnePiece) {
+    const auto pieces = cut_pieces("all.h", "#pragma once\n\n#include <a>\n\n#include <b>\n", {});
+    ASSERT_EQ(pieces.size(), 1u);
+    EXPECT_EQ(pieces[0].text, "#pragma once\n\n#include <a>\n\n#include <b>");
 }
 
 TEST(Pieces, JoinsWhatIsTooShortAndCutsWhatIsTooLong) {
