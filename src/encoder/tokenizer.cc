@@ -5,8 +5,10 @@
 
 namespace hearth::encoder {
 
-Result<std::unique_ptr<Tokenizer>> Tokenizer::open(const std::filesystem::path& folder) {
+Result<std::unique_ptr<Tokenizer>> Tokenizer::open(const std::filesystem::path& folder,
+                                                   bool lower_case) {
     TRY(TokenizerSpec spec, read_tokenizer_spec(folder));
+    if (lower_case) spec.normalizer.lower_case = true;
     auto model = WordPiece::make(std::move(spec));
     if (!model) return fail(std::move(model).error().within(folder.string()));
     return std::move(*model);

@@ -31,7 +31,9 @@ struct Encoding {
 // tokenizer_config.json. Errors of open: NotFound, InvalidArgument with one sentence.
 class Tokenizer {
   public:
-    static Result<std::unique_ptr<Tokenizer>> open(const std::filesystem::path& folder);
+    // `lower_case`: whatever the folder's normalizer says (EncoderConfig::lower_case).
+    static Result<std::unique_ptr<Tokenizer>> open(const std::filesystem::path& folder,
+                                                   bool lower_case = false);
     virtual ~Tokenizer() = default;
 
     // Ids with special tokens added, of the whole text (never cut). `ids` is replaced.

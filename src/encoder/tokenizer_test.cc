@@ -165,6 +165,22 @@ TEST(Tokenizer, IsTheSameFromVocabularyLines) {
     EXPECT_EQ((*lines)->vocabulary(), (*json)->vocabulary());
 }
 
+TEST(Tokenizer, LowersACasedFolderWhereTheModelAsksForIt) {
+    const auto folder = fs::temp_directory_path() / "hearth_tokenizer_lower_test";
+    fs::create_directories(folder);
+    fs::copy_file(kModel / "vocab.txt", folder / "vocab.txt", fs::copy_options::overwrite_existing);
+    std::ofstream(folder / "tokenizer_config.json") << R"({"do_lower_case":false})";
+    const auto cased = Tokenizer::open(folder);
+    const auto lowered = Tokenizer::open(folder, true);
+    fs::remove_all(folder);
+    ASSERT_TRUE(cased && lowered);
+    const auto upper = [](const Tokenizer& of) { return of.encode_with_offsets("HELLO").ids; };
+    const auto lower = [](const Tokenizer& of) { return of.encode_with_offsets("hello").ids; };
+    EXPECT_NE(upper(**cased), lower(**cased));
+    EXPECT_EQ(upper(**lowered), lower(**lowered));
+    EXPECT_EQ(lower(**lowered), lower(**cased));
+}
+
 TEST(Tokenizer, ReadsATemplate) {
     const auto model = parse(replaced(
         small_json(),

@@ -38,8 +38,8 @@ struct EncoderConfig {
     std::map<std::string, std::string> prompts;
     std::string default_prompt;           // a key of prompts, or empty
     std::vector<std::size_t> matryoshka;  // allowed dimensions; empty: any
-    bool lower_case = false;  // sentence_bert_config do_lower_case: lower the text before the
-                              // tokenizer sees it, which still follows its own settings
+    bool lower_case = false;  // sentence_bert_config do_lower_case: text is lowered even where the
+                              // tokenizer's own settings keep its case
 };
 
 // Reads and checks a folder: every size within bounds, the product of sizes consistent.

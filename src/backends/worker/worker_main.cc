@@ -41,10 +41,10 @@ int run(Settings settings) {
     const auto precision = encoder::parse_precision(settings.precision);
     if (!precision) return refuse_model(precision.error());
     settings.engine.precision = *precision;
-    const auto tokenizer = encoder::Tokenizer::open(settings.model);
-    if (!tokenizer) return refuse_model(tokenizer.error());
     const auto engine = encoder::Engine::open(settings.model, settings.engine);
     if (!engine) return refuse_model(engine.error());
+    const auto tokenizer = encoder::Tokenizer::open(settings.model, (*engine)->config().lower_case);
+    if (!tokenizer) return refuse_model(tokenizer.error());
     log::info("engine ready precision={} sessions={} threads={}",
               encoder::to_string((*engine)->precision()), (*engine)->sessions(),
               (*engine)->threads());
