@@ -33,7 +33,7 @@ struct EncoderSection {
     std::size_t sessions = 0;
     std::size_t batch_tokens_max = 4096;
     std::chrono::milliseconds start_time{60'000};
-    std::chrono::milliseconds hang_time{30'000};
+    std::chrono::milliseconds hang_time{120'000};
     std::chrono::milliseconds idle_unload{0};
 };
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include "http_probe.h"
@@ -176,6 +177,35 @@ TEST(Connections, OverTheirLimitAreRefused) {
             return false;
         }
     }));
+}
+
+// With no descriptor left, waiting connections stay in the kernel's queue: nobody is lost, nothing
+// spins, and they are served once descriptors are free.
+TEST(Connections, WaitWhileThereAreNoDescriptors) {
+    const ServerProcess server;
+    std::size_t used = 0;
+    for ([[maybe_unused]] const auto& entry :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(server.pid()) + "/fd")) {
+        ++used;
+    }
+    rlimit whole{};
+    ASSERT_EQ(::prlimit(server.pid(), RLIMIT_NOFILE, nullptr, &whole), 0);
+    const rlimit tight{.rlim_cur = used + 4, .rlim_max = whole.rlim_max};
+    ASSERT_EQ(::prlimit(server.pid(), RLIMIT_NOFILE, &tight, nullptr), 0);
+    std::vector<std::unique_ptr<HttpProbe>> probes;
+    for (int i = 0; i < 8; ++i) {
+        probes.push_back(std::make_unique<HttpProbe>(server.address()));
+        probes.back()->write("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    }
+    EXPECT_TRUE(eventually(seconds(5), [&] {
+        return server.log().find("cannot accept, pausing") != std::string::npos;
+    }));
+    const std::uint64_t before = server.cpu_ms();
+    std::this_thread::sleep_for(seconds(1));
+    EXPECT_LT(server.cpu_ms() - before, kSanitized ? 500 : 100);
+    ASSERT_EQ(::prlimit(server.pid(), RLIMIT_NOFILE, &whole, nullptr), 0);
+    for (auto& probe : probes) EXPECT_EQ(probe->read_reply().status, 200);
+    EXPECT_EQ(get(server.address(), "/health").status, 200);
 }
 
 TEST(SlowSender, IsCutInTheHeader) {

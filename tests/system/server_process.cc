@@ -156,6 +156,12 @@ std::uint64_t ServerProcess::resident_bytes() const {
     return std::stoull(stat_field(pid_, 24)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+std::uint64_t ServerProcess::cpu_ms() const {
+    const std::uint64_t ticks =
+        std::stoull(stat_field(pid_, 14)) + std::stoull(stat_field(pid_, 15));
+    return ticks * 1000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+}
+
 void ServerProcess::signal(int number) const { ::kill(pid_, number); }
 
 int ServerProcess::wait(std::chrono::milliseconds wait_max) {

@@ -42,6 +42,7 @@ class ServerProcess {
     std::string log() const;
     std::vector<pid_t> worker_pids() const;
     std::uint64_t resident_bytes() const;
+    std::uint64_t cpu_ms() const;  // used since the start, user and system
 
     void signal(int number) const;
     // Waits until it has ended. Throws after `wait_max`.
