@@ -3,12 +3,14 @@
 #ifdef HEARTH_ONEDNN
 #include <dlfcn.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
+#include <numeric>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 #endif
 
 namespace hearth::bench {
@@ -55,59 +57,45 @@ double rate_of_one_thread(const Types& types, const GemmShape& shape, std::atomi
         {DNNL_ARG_DST, dnnl::memory(c, engine)}};
     for (auto& [name, memory] : arguments) {
         auto* bytes = static_cast<std::byte*>(memory.get_data_handle());
-        std::fill(bytes, bytes + memory.get_desc().get_size(), std::byte{0});
+        std::memset(bytes, 0, memory.get_desc().get_size());
     }
     product.execute(stream, arguments);
     waiting.fetch_sub(1);
     while (waiting.load() > 0) std::this_thread::yield();
-    double best = 0;
-    const auto end = std::chrono::steady_clock::now() + kTime;
-    for (auto begin = std::chrono::steady_clock::now(); begin < end;) {
+    const auto begin = std::chrono::steady_clock::now();
+    std::size_t products = 0;
+    auto now = begin;
+    for (; now < begin + kTime; now = std::chrono::steady_clock::now()) {
         product.execute(stream, arguments);
         stream.wait();
-        const auto now = std::chrono::steady_clock::now();
-        const double seconds = std::chrono::duration<double>(now - begin).count();
-        best = std::max(best, static_cast<double>(shape.m * shape.n * shape.k) / seconds);
-        begin = now;
+        ++products;
     }
-    return best;
+    return static_cast<double>(products * shape.m * shape.n * shape.k) /
+           std::chrono::duration<double>(now - begin).count();
 }
 
 }  // namespace
 
-double onednn_macs_per_s(const std::string& type, const std::vector<GemmShape>& shapes,
-                         std::size_t threads) {
-    double best = 0;
-    for (const GemmShape& shape : shapes) {
-        try {
-            std::atomic<int> waiting{static_cast<int>(threads)};
-            std::vector<double> rates(threads);
-            std::vector<std::jthread> team;
-            std::atomic<bool> failed{false};
-            for (std::size_t t = 0; t < threads; ++t) {
-                team.emplace_back([&, t] {
-                    try {
-                        rates[t] = rate_of_one_thread(types_of(type), shape, waiting);
-                    } catch (const dnnl::error&) {
-                        failed = true;
-                        waiting.store(0);
-                    }
-                });
+double onednn_macs_per_s(const std::string& type, const GemmShape& shape, std::size_t threads) {
+    std::atomic<int> waiting{static_cast<int>(threads)};
+    std::atomic<bool> failed{false};
+    std::vector<double> rates(threads);
+    std::vector<std::jthread> team;
+    for (std::size_t t = 0; t < threads; ++t) {
+        team.emplace_back([&, t] {
+            try {
+                rates[t] = rate_of_one_thread(types_of(type), shape, waiting);
+            } catch (const dnnl::error&) {
+                failed = true;
+                waiting.store(0);
             }
-            team.clear();
-            double total = 0;
-            for (const double rate : rates) total += rate;
-            if (!failed) best = std::max(best, total);
-        } catch (const dnnl::error&) {
-            continue;
-        }
+        });
     }
-    return best;
+    team.clear();
+    return failed ? 0 : std::accumulate(rates.begin(), rates.end(), 0.0);
 }
 #else
-double onednn_macs_per_s(const std::string&, const std::vector<GemmShape>&, std::size_t) {
-    return 0;
-}
+double onednn_macs_per_s(const std::string&, const GemmShape&, std::size_t) { return 0; }
 #endif
 
 }  // namespace hearth::bench

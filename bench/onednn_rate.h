@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <string>
-#include <vector>
 
 namespace hearth::bench {
 
@@ -10,10 +9,10 @@ struct GemmShape {
     std::size_t m = 0, n = 0, k = 0;
 };
 
-// Multiply-adds per second of oneDNN's matrix product, the best of `shapes`: `threads` threads run
-// sequential products at the same time, which is how a machine is used best. `type` is "f32",
-// "bf16", "u8s8" or "s8s8". 0 where oneDNN is not built in or does not offer the type.
-double onednn_macs_per_s(const std::string& type, const std::vector<GemmShape>& shapes,
-                         std::size_t threads);
+// Multiply-adds per second that oneDNN's matrix product sustains for an eighth of a second:
+// `threads` threads run sequential products at the same time, which is how a machine is used best.
+// `type` is "f32", "bf16", "u8s8" or "s8s8". 0 where oneDNN is not built in or does not offer the
+// type.
+double onednn_macs_per_s(const std::string& type, const GemmShape& shape, std::size_t threads);
 
 }  // namespace hearth::bench
