@@ -3,7 +3,7 @@
 namespace hearth::cli {
 namespace {
 
-constexpr Command kCommands[] = {{add_serve}, {add_embed},  {add_models},
+constexpr Command kCommands[] = {{add_serve}, {add_embed},  {add_models}, {add_show},
                                  {add_ps},    {add_doctor}, {add_demo}};
 
 }  // namespace

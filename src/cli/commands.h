@@ -24,6 +24,7 @@ std::span<const Command> commands();
 void add_serve(CLI::App& app, int& status);
 void add_embed(CLI::App& app, int& status);
 void add_models(CLI::App& app, int& status);
+void add_show(CLI::App& app, int& status);
 void add_ps(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_demo(CLI::App& app, int& status);

@@ -1,18 +1,11 @@
 #include "models/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
-#include <cerrno>
-#include <cstring>
 #include <optional>
 #include <utility>
 
 #include "base/format.h"
-#include "base/unique_fd.h"
 
 namespace hearth::models {
 namespace json = boost::json;
@@ -281,29 +274,6 @@ std::optional<TensorType> tensor_type(std::string_view type) {
     return std::nullopt;
 }
 
-Result<std::span<const std::byte>> map_file(const std::filesystem::path& file,
-                                            std::string_view name) {
-    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) {
-        const int reason = errno;
-        if (reason == ENOENT || reason == ENOTDIR) {
-            return fail(Code::NotFound, format("{} is missing", name));
-        }
-        return invalid(format("{} cannot be opened: {}", name, std::strerror(reason)));
-    }
-    struct stat status{};
-    if (::fstat(fd.value(), &status) != 0 || !S_ISREG(status.st_mode)) {
-        return invalid(format("{} is not a regular file", name));
-    }
-    const auto bytes = static_cast<std::size_t>(status.st_size);
-    if (bytes == 0) return invalid(format("{} is empty", name));
-    void* at = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, fd.value(), 0);
-    if (at == MAP_FAILED) {
-        return invalid(format("{} cannot be mapped: {}", name, std::strerror(errno)));
-    }
-    return std::span(static_cast<const std::byte*>(at), bytes);
-}
-
 }  // namespace
 
 Result<SafetensorsHeader> parse_safetensors_header(std::span<const std::byte> front,
@@ -314,17 +284,11 @@ Result<SafetensorsHeader> parse_safetensors_header(std::span<const std::byte> fr
 Result<std::unique_ptr<Safetensors>> Safetensors::open(const std::filesystem::path& file) {
     const std::string name = file.filename().string();
     std::unique_ptr<Safetensors> opened(new Safetensors);
-    TRY(opened->mapping_, map_file(file, name));
-    auto header = parse_safetensors_header(opened->mapping_, opened->mapping_.size());
+    TRY(opened->file_, MappedFile::open(file, name));
+    auto header = parse_safetensors_header(opened->bytes(), opened->bytes().size());
     if (!header) return fail(std::move(header).error().within(name));
     opened->header_ = *std::move(header);
     return opened;
-}
-
-Safetensors::~Safetensors() {
-    if (!mapping_.empty()) {
-        ::munmap(const_cast<std::byte*>(mapping_.data()), mapping_.size());
-    }
 }
 
 Result<TensorView> Safetensors::find(std::string_view name) const {
@@ -341,7 +305,7 @@ Result<TensorView> Safetensors::find(std::string_view name) const {
     return TensorView{
         .type = *type,
         .shape = entry.shape,
-        .bytes = mapping_.subspan(header_.data_offset + entry.begin, entry.end - entry.begin)};
+        .bytes = bytes().subspan(header_.data_offset + entry.begin, entry.end - entry.begin)};
 }
 
 }  // namespace hearth::models

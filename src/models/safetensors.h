@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "models/mapped_file.h"
 
 namespace hearth::models {
 
@@ -47,20 +48,16 @@ Result<SafetensorsHeader> parse_safetensors_header(std::span<const std::byte> fr
 class Safetensors {
   public:
     static Result<std::unique_ptr<Safetensors>> open(const std::filesystem::path& file);
-    ~Safetensors();
-    Safetensors(const Safetensors&) = delete;
-    Safetensors& operator=(const Safetensors&) = delete;
-
     const SafetensorsHeader& header() const { return header_; }
     // The whole file, header included; valid while this object lives.
-    std::span<const std::byte> bytes() const { return mapping_; }
+    std::span<const std::byte> bytes() const { return file_.bytes(); }
     // Errors: NotFound, InvalidArgument (unsupported type).
     Result<TensorView> find(std::string_view name) const;
 
   private:
     Safetensors() = default;
     SafetensorsHeader header_;
-    std::span<const std::byte> mapping_;
+    MappedFile file_;
 };
 
 }  // namespace hearth::models

@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <boost/json.hpp>
 #include <csignal>
 #include <fstream>
 #include <thread>
 
 #include "http_probe.h"
+#include "models/gguf_writer.h"
 #include "server_process.h"
 
 namespace hearth::system_test {
@@ -114,6 +117,38 @@ TEST(CommandLine, RefusesAnUnknownCommand) {
     const Ended ended = run_hearth({"no-such-command"});
     EXPECT_EQ(ended.code, 2) << ended.errors;
     EXPECT_FALSE(ended.errors.empty());
+}
+
+TEST(CommandLine, ShowsAModelOfTheServer) {
+    const ServerProcess server;
+    const Ended ended = run_hearth(
+        {"show", "sentence-transformers/all-MiniLM-L6-v2", "--json", "--url", server.address()});
+    ASSERT_EQ(ended.code, 0) << ended.errors;
+    const auto shown = boost::json::parse(ended.output);
+    EXPECT_EQ(shown.at("details").at("embedding_length").to_number<int>(), 384);
+    EXPECT_EQ(run_hearth({"show", "none", "--url", server.address()}).code, 1);
+}
+
+TEST(CommandLine, ShowsAGgufFileAndRefusesABrokenOne) {
+    const std::filesystem::path folder = make_folder();
+    const std::string file = models::GgufWriter()
+                                 .text("general.architecture", "llama")
+                                 .text("general.name", "na\x1b[2Jme\xFF")
+                                 .number("llama.context_length", models::GgufType::U32, 4096U)
+                                 .tensor("token_embd.weight", 8, {32, 4})
+                                 .file();
+    std::ofstream(folder / "good.gguf") << file;
+    std::ofstream(folder / "cut.gguf") << file.substr(0, 60);
+    const Ended good = run_hearth({"show", (folder / "good.gguf").string()});
+    EXPECT_EQ(good.code, 0) << good.errors;
+    EXPECT_TRUE(good.output.contains("4096")) << good.output;
+    EXPECT_TRUE(good.output.contains("Q8_0")) << good.output;
+    EXPECT_FALSE(good.output.contains('\x1b')) << good.output;
+    const Ended cut = run_hearth({"show", (folder / "cut.gguf").string()});
+    EXPECT_EQ(cut.code, 2);
+    EXPECT_TRUE(cut.errors.contains("cut.gguf: ")) << cut.errors;
+    EXPECT_EQ(std::ranges::count(cut.errors, '\n'), 1) << cut.errors;
+    std::filesystem::remove_all(folder);
 }
 
 TEST(CommandLine, ExplainsTheMachine) {
