@@ -237,6 +237,9 @@ TEST(SlowSender, IsCutInTheBodyEvenWhenItDribbles) {
 TEST(SlowReader, IsCutWhenItTakesNothing) {
     const ServerProcess server(
         {.arguments = {}, .environment = {"HEARTH_SERVER__WRITE_TIME=500ms"}});
+    // With the model in memory the reply begins at once, long before the probe reads.
+    ASSERT_EQ(post(server.address(), "/v1/embeddings", embeddings_body("all-minilm", {"x"})).status,
+              200);
     HttpProbe probe(server.address());
     const int small = 4096;
     ::setsockopt(probe.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
