@@ -394,7 +394,8 @@ void gemm(const GemmCall& call) {
     for (std::size_t panel = 0; panel < call.panels; ++panel) {
         const std::int32_t* columns = b + panel * call.panel_units * P;
         const bool last = panel + 1 == call.panels;
-        const char* ahead = reinterpret_cast<const char*>(last ? b : columns + call.panel_units * P);
+        const char* ahead =
+            reinterpret_cast<const char*>(last ? b : columns + call.panel_units * P);
         std::size_t row = 0;
         for (std::size_t t = 0; t < split.tiles; ++t) {
             const bool more = t < split.extra;
