@@ -212,29 +212,29 @@ class LineReader : public std::enable_shared_from_this<LineReader> {
     using OnLine = std::function<void(std::string_view)>;
 
     LineReader(asio::io_context& io, UniqueFd fd, std::shared_ptr<OnLine> on_line)
-        : descriptor_(io, fd.release()), on_line_(std::move(on_line)) {}
+        : descriptor_(io, fd.release()), on_line_(std::move(on_line)) {
+        descriptor_.non_blocking(true);
+    }
 
+    // Waits for bytes but leaves them in the pipe until the handler runs: bytes of a read that has
+    // completed and whose handler has not yet run would be out of drain()'s reach.
     void start() {
-        descriptor_.async_read_some(
-            asio::buffer(piece_),
-            [self = shared_from_this()](boost::system::error_code error, std::size_t size) {
-                if (self->closed_) return;
-                if (error) return self->finish();
-                self->take(size);
-                self->start();
-            });
+        descriptor_.async_wait(asio::posix::stream_descriptor::wait_read,
+                               [self = shared_from_this()](boost::system::error_code error) {
+                                   if (self->closed_) return;
+                                   const ssize_t got = error ? 0 : self->read_piece();
+                                   const bool empty = got < 0 && errno == EAGAIN;
+                                   if (got <= 0 && !empty) return self->finish();
+                                   self->start();
+                               });
     }
 
     // Reads what is in the pipe now, for a child that has ended.
     void drain() {
         if (closed_) return;
-        descriptor_.cancel();
-        descriptor_.non_blocking(true);
         for (std::size_t total = 0; total < kDrainBytesMax;) {
-            const ssize_t got = ::read(descriptor_.native_handle(), piece_.data(), piece_.size());
-            if (got < 0 && errno == EINTR) continue;
+            const ssize_t got = read_piece();
             if (got <= 0) break;
-            take(static_cast<std::size_t>(got));
             total += static_cast<std::size_t>(got);
         }
         finish();
@@ -246,8 +246,18 @@ class LineReader : public std::enable_shared_from_this<LineReader> {
     }
 
   private:
-    void take(std::size_t size) {
-        std::string_view rest(piece_.data(), size);
+    // 0 at the end of the stream, negative where nothing is there now.
+    ssize_t read_piece() {
+        std::array<char, kLineBytesMax> piece;
+        ssize_t got = 0;
+        do {
+            got = ::read(descriptor_.native_handle(), piece.data(), piece.size());
+        } while (got < 0 && errno == EINTR);
+        if (got > 0) take({piece.data(), static_cast<std::size_t>(got)});
+        return got;
+    }
+
+    void take(std::string_view rest) {
         while (!rest.empty()) {
             if (rest.front() == '\n') {
                 emit();
@@ -274,7 +284,6 @@ class LineReader : public std::enable_shared_from_this<LineReader> {
 
     asio::posix::stream_descriptor descriptor_;
     std::shared_ptr<OnLine> on_line_;
-    std::array<char, kLineBytesMax> piece_{};
     std::string line_;
     bool closed_ = false;
 };

@@ -75,6 +75,19 @@ TEST(ChildProcess, CutsLongLinesIntoBoundedPieces) {
     EXPECT_EQ(started.lines->back(), "end");
 }
 
+// When the loop first looks, output and end are both there: neither may overtake the other.
+TEST(ChildProcess, LosesNothingOfWhatAChildPrintedBeforeItEnded) {
+    boost::asio::io_context io;
+    const Started started = start_shell(io, "seq 1000; seq 1001 2000 >&2");
+    ASSERT_TRUE(eventually([&] { return is_dead(started.child->pid()); }));
+    testing::run(io, started.child->wait(), 10s);
+    std::vector<int> numbers;
+    for (const std::string& line : *started.lines) numbers.push_back(std::atoi(line.c_str()));
+    std::ranges::sort(numbers);
+    ASSERT_EQ(numbers.size(), 2000U);
+    for (int i = 0; i < 2000; ++i) EXPECT_EQ(numbers[static_cast<std::size_t>(i)], i + 1);
+}
+
 TEST(ChildProcess, SaysWhenTheProgramDoesNotExistOrCannotRun) {
     boost::asio::io_context io;
     for (const char* program : {"/nonexistent/program", "/etc/passwd", "/"}) {
