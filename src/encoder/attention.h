@@ -54,9 +54,8 @@ struct Queries {
 struct AttentionScratch {
     Buffer<float> scores;  // [tile rows, keys]
     Buffer<std::int16_t> weights;
-    Buffer<float> row_scale;  // [tile rows]
-    Buffer<std::int32_t>
-        tokens;  // keys or values of up to a panel of tokens, before they are dealt
+    Buffer<float> row_scale;      // [tile rows]
+    Buffer<std::int32_t> tokens;  // keys or values of up to a panel of tokens, on their way
 };
 
 // Softmax(Q K^T / sqrt(dim)) V per sequence and head, a register tile of queries at a time: scratch

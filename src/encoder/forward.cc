@@ -71,9 +71,9 @@ void Forward::reserve(const Group& group, GroupState& state) const {
 }
 
 void Forward::reserve(const Group& group, Scratch& scratch) const {
-    scratch.prepared.reserve(block_rows_, std::max(config_.hidden, config_.intermediate));
-    scratch.context.reserve(block_rows_ * x_stride_);
-    scratch.wide.reserve(block_rows_ * wide_stride_);
+    scratch.prepared.reserve(kBlockRows, std::max(config_.hidden, config_.intermediate));
+    scratch.context.reserve(kBlockRows * x_stride_);
+    scratch.wide.reserve(kBlockRows * wide_stride_);
     std::size_t longest = 0;
     for (const Sequence& s : group.sequences) longest = std::max(longest, s.keys_padded);
     attention_.reserve(scratch.attention, longest);
@@ -81,7 +81,7 @@ void Forward::reserve(const Group& group, Scratch& scratch) const {
 
 void Forward::run(const Group& group, std::span<const std::int32_t> ids, GroupState& state,
                   Scratch& scratch, const Share& share, float* out) const {
-    const std::size_t blocks = ceil_div(group.rows, block_rows_);
+    const std::size_t blocks = ceil_div(group.rows, kBlockRows);
     const auto meet = [&share] {
         if (share.barrier != nullptr) share.barrier->wait();
     };
@@ -112,7 +112,7 @@ void Forward::run(const Group& group, std::span<const std::int32_t> ids, GroupSt
     meet();
     const Timer timer(scratch, &PhaseTimes::pool_ns);
     for (std::size_t s = share.thread; s < group.sequences.size(); s += share.threads) {
-        pool(group, group.sequences[s], state, out);
+        pool(group.sequences[s], state, out);
     }
 }
 
@@ -215,8 +215,7 @@ void Forward::feed_forward(const Block& block, const Layer& layer) const {
     normalise(block, block.x, layer.norm2);
 }
 
-void Forward::pool(const Group&, const Sequence& sequence, const GroupState& state,
-                   float* out) const {
+void Forward::pool(const Sequence& sequence, const GroupState& state, float* out) const {
     const std::size_t h = config_.hidden;
     const float* rows = state.x.data() + sequence.first_row * x_stride_;
     float* to = out + sequence.index * h;

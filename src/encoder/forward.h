@@ -61,12 +61,16 @@ struct Share {
 // needs except the weights lies in the second-level cache and threads meet once per layer.
 class Forward {
   public:
+    // Rows per block: enough to use each weight often once it has come from the third-level cache,
+    // few enough that the block's widest activations stay in the second
+    // (docs/decisions/0005-encoder-kernels.md).
+    static constexpr std::size_t kBlockRows = 112;
+
     static Result<std::unique_ptr<Forward>> load(const std::filesystem::path& folder,
                                                  const models::EncoderConfig& config,
                                                  const Kernels& kernels, Numbers numbers);
 
     const models::EncoderConfig& config() const { return config_; }
-    std::size_t block_rows() const { return block_rows_; }
     // Multiply-adds of the linear layers per token.
     std::uint64_t linear_macs() const;
 
@@ -95,7 +99,10 @@ class Forward {
 
     Forward(const models::EncoderConfig& config, const Kernels& kernels, Numbers numbers);
     void take(EmbeddingWeights weights);
-    Layer make_layer(const LayerWeights& weights, Numbers numbers, const InputRanges* ranges) const;
+    // All but the two layers that pack_ranged() fills.
+    Layer make_layer(const LayerWeights& weights, Numbers numbers) const;
+    void pack_ranged(Layer& layer, const LayerWeights& weights, Numbers numbers,
+                     const InputRanges* ranges) const;
     std::vector<PackedLinear> pack_runs(const LinearWeights& weights, Numbers numbers) const;
     Norm make_norm(const NormWeights& weights) const;
 
@@ -104,15 +111,13 @@ class Forward {
     void attend(const Block& block, std::size_t layer) const;
     void feed_forward(const Block& block, const Layer& layer) const;
     void normalise(const Block& block, float* x, const Norm& norm) const;
-    void pool(const Group& group, const Sequence& sequence, const GroupState& state,
-              float* out) const;
+    void pool(const Sequence& sequence, const GroupState& state, float* out) const;
 
     models::EncoderConfig config_;
     const Kernels& kernels_;
     Attention attention_;
     Rotary rotary_;
     Epilogue activation_ = Epilogue::Gelu;
-    std::size_t block_rows_ = 0;
     std::size_t x_stride_ = 0;
     std::size_t wide_stride_ = 0;
     EmbeddingWeights embeddings_;

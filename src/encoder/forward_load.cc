@@ -10,11 +10,6 @@
 namespace hearth::encoder {
 namespace {
 
-// Rows per block: enough to use each weight often once it has come from the third-level cache, few
-// enough that the block's widest activations stay in the second
-// (docs/decisions/0005-encoder-kernels.md).
-constexpr std::size_t kBlockRows = 112;
-
 // Softmax weights in 15 bits times values in 15 bits fit 32 bits up to this many keys.
 constexpr std::size_t kInt16KeysMax = 65'534;
 constexpr std::size_t kRotaryEntriesMax = 64 << 20;
@@ -56,10 +51,7 @@ Result<void> check_config(const models::EncoderConfig& config) {
 }  // namespace
 
 Forward::Forward(const models::EncoderConfig& config, const Kernels& kernels, Numbers numbers)
-    : config_(config),
-      kernels_(kernels),
-      activation_(activation_of(config.activation)),
-      block_rows_(kBlockRows) {
+    : config_(config), kernels_(kernels), activation_(activation_of(config.activation)) {
     const std::size_t panel = 2 * kernels.lanes;
     const std::size_t dim = config.hidden / config.heads;
     const bool int16 = numbers != Numbers::F32 && kernels.fast_int16 && dim % 2 == 0 &&
@@ -91,22 +83,31 @@ void Forward::take(EmbeddingWeights weights) {
     embeddings_ = std::move(weights);
 }
 
-Forward::Layer Forward::make_layer(const LayerWeights& weights, Numbers numbers,
-                                   const InputRanges* ranges) const {
-    const LinearWeights* gate = weights.gate.out > 0 ? &weights.gate : nullptr;
-    return {.qkv = PackedLinear(kernels_, numbers, weights.qkv, nullptr,
-                                ranges != nullptr ? &ranges->qkv : nullptr),
+Forward::Layer Forward::make_layer(const LayerWeights& weights, Numbers numbers) const {
+    return {.qkv = {},
             .attention_out = PackedLinear(kernels_, numbers, weights.attention_out),
-            .up = PackedLinear(kernels_, numbers, weights.up, gate,
-                               ranges != nullptr ? &ranges->up : nullptr),
+            .up = {},
             .down = pack_runs(weights.down, numbers),
             .norm1 = make_norm(weights.norm1),
             .norm2 = make_norm(weights.norm2)};
 }
 
+void Forward::pack_ranged(Layer& layer, const LayerWeights& weights, Numbers numbers,
+                          const InputRanges* ranges) const {
+    const LinearWeights* gate = weights.gate.out > 0 ? &weights.gate : nullptr;
+    layer.qkv = PackedLinear(kernels_, numbers, weights.qkv, nullptr,
+                             ranges != nullptr ? &ranges->qkv : nullptr);
+    layer.up = PackedLinear(kernels_, numbers, weights.up, gate,
+                            ranges != nullptr ? &ranges->up : nullptr);
+}
+
 std::vector<PackedLinear> Forward::pack_runs(const LinearWeights& weights, Numbers numbers) const {
     const std::size_t run = numbers == Numbers::I8 ? kInt8RunInputs : weights.in;
     std::vector<PackedLinear> runs;
+    if (run >= weights.in) {
+        runs.emplace_back(kernels_, numbers, weights);
+        return runs;
+    }
     for (std::size_t first = 0; first < weights.in; first += run) {
         LinearWeights part{
             .in = std::min(run, weights.in - first), .out = weights.out, .weight = {}, .bias = {}};
@@ -122,13 +123,13 @@ std::vector<PackedLinear> Forward::pack_runs(const LinearWeights& weights, Numbe
 }
 
 // Sees how large the inputs of each layer grow, on one block of random tokens that passes through
-// the layers as they are loaded, in int16.
+// the layers as they are loaded.
 class Forward::Probe {
   public:
     explicit Probe(const Forward& forward) : forward_(forward) {
         const auto& config = forward.config_;
         const std::size_t length = std::min(kProbeTokens, config.tokens_max);
-        while (group_.rows + length <= forward.block_rows_) {
+        while (group_.rows + length <= kBlockRows) {
             forward.add(group_, group_.sequences.size(), length);
         }
         forward.reserve(group_, state_);
@@ -192,11 +193,12 @@ Result<std::unique_ptr<Forward>> Forward::load(const std::filesystem::path& fold
     if (numbers == Numbers::I8) probe.emplace(*forward);
     for (std::size_t i = 0; i < config.layers; ++i) {
         TRY(const auto layer, family->layer(source, config, i));
-        const Numbers first = probe ? Numbers::I16 : numbers;
-        forward->layers_.push_back(forward->make_layer(layer, first, nullptr));
+        Layer& packed = forward->layers_.emplace_back(forward->make_layer(layer, numbers));
+        // The probe passes the layers whose ranges it is to find in int16.
+        forward->pack_ranged(packed, layer, probe ? Numbers::I16 : numbers, nullptr);
         if (!probe) continue;
         const InputRanges ranges = probe->observe();
-        forward->layers_.back() = forward->make_layer(layer, numbers, &ranges);
+        forward->pack_ranged(packed, layer, numbers, &ranges);
     }
     return forward;
 }

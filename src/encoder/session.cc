@@ -59,7 +59,7 @@ void Session::form_groups(std::span<const std::uint32_t> lengths) {
     std::size_t first_id = 0;
     Group* group = nullptr;
     for (std::size_t i = 0; i < lengths.size(); ++i) {
-        if (group == nullptr || group->rows + lengths[i] > forward_.block_rows()) {
+        if (group == nullptr || group->rows + lengths[i] > Forward::kBlockRows) {
             if (group_count_ == groups_.size()) groups_.emplace_back();
             group = &groups_[group_count_++];
             group->clear();
