@@ -1,7 +1,14 @@
 # shellcheck shell=bash
 # llama.cpp's programs, built once from the source that the npm package node-llama-cpp carries.
 
-LLAMA_PROGRAMS=(llama-server llama-quantize llama-bench)
+LLAMA_PROGRAMS=(
+    llama-server llama-quantize llama-bench llama-fit-params llama-perplexity llama-imatrix ggml-rpc-server
+)
+# Vocabularies, chat templates and the server's own tests, which the tests here use.
+LLAMA_SHARED=(
+    models/ggml-vocab-qwen2.gguf models/ggml-vocab-bert-bge.gguf models/templates/Qwen-Qwen2.5-7B-Instruct.jinja
+    models/templates/Qwen-Qwen3-0.6B.jinja tools/server/tests
+)
 LLAMA_BUILD=$HEARTH_PREFIX/build/llama
 LLAMA_LOG=$HEARTH_PREFIX/build/llama.log
 
@@ -65,7 +72,7 @@ configure_llama() {
     [[ -z $nvcc ]] || cuda=(-DGGML_CUDA=ON "-DCMAKE_CUDA_COMPILER=$nvcc" -DCMAKE_CUDA_ARCHITECTURES=native)
     cmake -S "$LLAMA_BUILD/source" -B "$LLAMA_BUILD/out" -G Ninja \
         -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19 \
-        -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=ON \
+        -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=ON -DGGML_RPC=ON \
         -DGGML_CCACHE=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
         -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF \
         "-DCMAKE_PROJECT_llama.cpp_INCLUDE=$ROOT/cmake/llama_build.cmake" \
@@ -95,4 +102,7 @@ install_llama() {
         install -m 755 -s "$LLAMA_BUILD/out/bin/$program" "$HEARTH_PREFIX/bin/$program.new"
         mv "$HEARTH_PREFIX/bin/$program.new" "$HEARTH_PREFIX/bin/$program"
     done
+    rm -rf "$HEARTH_PREFIX/share/llama.cpp"
+    mkdir -p "$HEARTH_PREFIX/share/llama.cpp"
+    (cd "$LLAMA_BUILD/source" && cp -r --parents "${LLAMA_SHARED[@]}" "$HEARTH_PREFIX/share/llama.cpp")
 }
