@@ -6,12 +6,20 @@ find_package(spdlog REQUIRED)
 find_package(Boost 1.83 REQUIRED COMPONENTS json)
 find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(CURL REQUIRED)
 find_package(prometheus-cpp REQUIRED COMPONENTS core)
 find_package(yaml-cpp REQUIRED)
 find_package(CLI11 REQUIRED)
 if(HEARTH_TESTS)
   find_package(GTest REQUIRED)
 endif()
+
+# libedit has no package file for CMake.
+find_path(HEARTH_EDIT_INCLUDES histedit.h REQUIRED)
+find_library(HEARTH_EDIT_LIBRARY edit REQUIRED)
+add_library(hearth_edit INTERFACE)
+target_include_directories(hearth_edit SYSTEM INTERFACE ${HEARTH_EDIT_INCLUDES})
+target_link_libraries(hearth_edit INTERFACE ${HEARTH_EDIT_LIBRARY})
 
 # Boost headers are system headers: their warnings are not ours.
 add_library(hearth_boost INTERFACE)

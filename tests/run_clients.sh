@@ -42,7 +42,14 @@ node_client() {
 }
 
 start_server() {
-    "$build/hearth" serve --listen 127.0.0.1:0 --data-dir "$work/data" >"$work/ready" 2>"$work/log" &
+    local kind
+    for kind in text fim thinking vision embedder; do
+        "$build/hearth_make_gguf" "$kind" "$work/models" >/dev/null
+    done
+    # Only these and the default model: what else is on this machine must not decide a test.
+    HEARTH_MODELS__OLLAMA_STORE=false HEARTH_MODELS__HUB_CACHE=false \
+        HEARTH_MODELS__DIRECTORIES=$work/models HEARTH_LLAMA__PARALLEL=4 \
+        "$build/hearth" serve --listen 127.0.0.1:0 --data-dir "$work/data" >"$work/ready" 2>"$work/log" &
     server=$!
     for _ in $(seq 600); do
         if grep -q '^ready ' "$work/ready"; then
@@ -94,8 +101,12 @@ start_server
 run_client "$python" tests/clients/openai_client.py
 run_client "$python" tests/clients/ollama_client.py
 run_client "$python" tests/clients/dialects.py
+run_client "$python" tests/clients/openai_text.py
+run_client "$python" tests/clients/ollama_text.py
 run_client node "$node/openai_client.mjs"
 run_client node "$node/ollama_client.mjs"
+run_client node "$node/openai_text.mjs"
+run_client node "$node/ollama_text.mjs"
 stop_server
 echo "$passed passed, $failed failed"
 [[ $failed -eq 0 ]]

@@ -1,11 +1,18 @@
 // The first byte chooses the parser. Whatever comes back must be encodable, and an accepted request
-// must keep its bounds.
+// must keep its bounds. Of generating calls the first line is the body, and every other line an
+// event of the engine (and what a model's manifest says): whatever they are, the answer must be
+// JSON.
+#include <boost/json.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
+#include "api/model_defaults.h"
 #include "api/ollama.h"
+#include "api/ollama_generate.h"
 #include "api/openai.h"
+#include "api/openai_generate.h"
 #include "api/tei.h"
 #include "base/encoding.h"
 
@@ -42,13 +49,101 @@ bool accepted(const Result<T>& parsed, Reply (*encode_error)(const hearth::Error
     return false;
 }
 
+std::vector<std::string_view> lines_of(std::string_view text) {
+    std::vector<std::string_view> lines;
+    for (;;) {
+        const std::size_t end = text.find('\n');
+        lines.push_back(text.substr(0, end));
+        if (end == std::string_view::npos) return lines;
+        text.remove_prefix(end + 1);
+    }
+}
+
+void require_json(std::string_view text) {
+    require(hearth::is_utf8(text));
+    boost::json::parse_options options;
+    options.max_depth = 256;
+    boost::system::error_code failed;
+    const auto parsed = boost::json::parse(text, failed, {}, options);
+    require(!failed);
+}
+
+// Every event of a stream, or the whole answer.
+void require_answer(const hearth::api::AnswerWriter& writer, std::string_view out) {
+    if (!writer.streams()) return require_json(out);
+    for (std::string_view line : lines_of(out)) {
+        if (line.starts_with("data: ")) line.remove_prefix(6);
+        if (!line.empty() && !line.starts_with(':') && line != "[DONE]") require_json(line);
+    }
+}
+
+void run(hearth::api::AnswerWriter& writer, std::span<const std::string_view> events) {
+    std::string out;
+    for (const std::string_view text : events) {
+        boost::system::error_code failed;
+        boost::json::value event = boost::json::parse(text, failed);
+        if (failed || !event.is_object()) {
+            writer.alive(out);
+            continue;
+        }
+        require(writer.event(std::move(event.get_object()), out).has_value());
+    }
+    if (events.size() % 2 == 0) {
+        writer.finish({}, out);
+    } else {
+        if (!writer.streams()) out.clear();
+        writer.error({.message = "over"}, out);
+    }
+    require_answer(writer, out);
+}
+
+void complete(hearth::inference::GenerateRequest& request,
+              std::span<const std::string_view> lines) {
+    hearth::models::GgufModel model;
+    model.system = "system";
+    if (!lines.empty()) model.parameters = lines.front();
+    if (!lines.empty()) model.messages = lines.back();
+    hearth::api::apply_model_defaults(model, request);
+    require_json(boost::json::serialize(request.body));
+}
+
+void generate(hearth::Result<hearth::api::openai::GenerateCall> (*parse)(std::string_view),
+              std::string_view input) {
+    namespace openai = hearth::api::openai;
+    const auto lines = lines_of(input);
+    const auto events = std::span(lines).subspan(1);
+    auto call = parse(lines[0]);
+    if (!accepted(call, openai::encode_error)) return;
+    require(call->choices >= 1 && call->choices <= 128 && call->echo.size() <= 2048);
+    complete(call->request, events);
+    const auto writer = openai::make_writer(*call, call->request.model, {.id = "cmpl-1"});
+    run(*writer, events);
+}
+
+void generate(hearth::Result<hearth::api::ollama::TextCall> (*parse)(std::string_view),
+              std::string_view input) {
+    namespace ollama = hearth::api::ollama;
+    const auto lines = lines_of(input);
+    const auto events = std::span(lines).subspan(1);
+    auto call = parse(lines[0]);
+    if (!accepted(call, ollama::encode_error)) return;
+    require(!call->request.model.empty());
+    require_json(
+        ollama::encode_loaded(*call, call->request.model, std::chrono::nanoseconds(1)).body);
+    complete(call->request, events);
+    ollama::apply_dialect_defaults(call->request);
+    while (ollama::drop_oldest_messages(call->request, 3, 2)) continue;
+    const auto writer = ollama::make_writer(*call, call->request.model);
+    run(*writer, events);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     namespace api = hearth::api;
     if (size == 0) return 0;
     const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
-    switch (data[0] % 5) {
+    switch (data[0] % 12) {
         case 0: {
             const auto call = api::openai::parse_embeddings(body);
             if (accepted(call, api::openai::encode_error)) check(call->request);
@@ -67,6 +162,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         case 3: {
             const auto call = api::ollama::parse_show(body);
             if (accepted(call, api::ollama::encode_error)) require(!call->model.empty());
+            break;
+        }
+        case 4: generate(api::openai::parse_chat, body); break;
+        case 5: generate(api::openai::parse_completion, body); break;
+        case 6: generate(api::openai::parse_native, body); break;
+        case 7: generate(api::openai::parse_infill, body); break;
+        case 8: generate(api::ollama::parse_generate, body); break;
+        case 9: generate(api::ollama::parse_chat, body); break;
+        case 10: {
+            const auto inquiry =
+                api::openai::parse_inquiry(hearth::inference::Inquiry::ApplyTemplate, body);
+            if (accepted(inquiry, api::openai::encode_error)) {
+                require_json(boost::json::serialize(inquiry->body));
+            }
             break;
         }
         default: {

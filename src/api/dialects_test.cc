@@ -169,6 +169,9 @@ TEST(Ollama, ShowsCountsOfParametersAsItsClientsKnowThem) {
     EXPECT_EQ(shown(22'713'216), "22.71M");
     EXPECT_EQ(shown(137'000'000), "137M");
     EXPECT_EQ(shown(1'500'000'000), "1.5B");
+    EXPECT_EQ(shown(7'620'000'000), "7.6B");
+    EXPECT_EQ(shown(8'030'000'000), "8.0B");
+    EXPECT_EQ(shown(8'000'000'000), "8B");
 }
 
 TEST(Ollama, ListsTheLongestRemainingFirst) {

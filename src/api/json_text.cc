@@ -1,8 +1,10 @@
 #include "api/json_text.h"
 
+#include <boost/json.hpp>
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "api/float_text.h"
 #include "base/encoding.h"
@@ -87,6 +89,42 @@ void append_number(std::string& out, double value) {
 
 void append_integer(std::string& out, std::int64_t value) { append_chars(out, value); }
 void append_integer(std::string& out, std::uint64_t value) { append_chars(out, value); }
+
+void append_json(std::string& out, const boost::json::object& object) {
+    out += '{';
+    bool first = true;
+    for (const auto& [key, value] : object) {
+        if (!std::exchange(first, false)) out += ',';
+        append_text(out, key);
+        out += ':';
+        append_json(out, value);
+    }
+    out += '}';
+}
+
+void append_json(std::string& out, const boost::json::array& array) {
+    out += '[';
+    bool first = true;
+    for (const auto& item : array) {
+        if (!std::exchange(first, false)) out += ',';
+        append_json(out, item);
+    }
+    out += ']';
+}
+
+void append_json(std::string& out, const boost::json::value& value) {
+    using boost::json::kind;
+    switch (value.kind()) {
+        case kind::null: out += "null"; return;
+        case kind::bool_: out += value.get_bool() ? "true" : "false"; return;
+        case kind::int64: append_integer(out, value.get_int64()); return;
+        case kind::uint64: append_integer(out, value.get_uint64()); return;
+        case kind::double_: append_number(out, value.get_double()); return;
+        case kind::string: append_text(out, value.get_string()); return;
+        case kind::object: append_json(out, value.get_object()); return;
+        case kind::array: append_json(out, value.get_array()); return;
+    }
+}
 
 void append_vector(std::string& out, std::span<const float> values) {
     const std::size_t before = out.size();

@@ -42,10 +42,10 @@ Result<std::optional<milliseconds>> read_keep_alive(const Body& body) {
     const Scalar* value = body.find("keep_alive");
     if (value == nullptr) return std::optional<milliseconds>();
     if (const auto* seconds = std::get_if<std::int64_t>(value)) {
-        return std::optional(keep_for(static_cast<double>(*seconds) * 1000));
+        return std::optional(keep_for_seconds(static_cast<double>(*seconds)));
     }
     if (const auto* seconds = std::get_if<double>(value)) {
-        return std::optional(keep_for(*seconds * 1000));
+        return std::optional(keep_for_seconds(*seconds));
     }
     if (const auto* text = std::get_if<std::string>(value)) {
         if (auto duration = parse_duration(*text)) return std::optional(*duration);
@@ -115,6 +115,8 @@ std::optional<double> take_term(std::string_view& text) {
 }
 
 }  // namespace
+
+milliseconds keep_for_seconds(double seconds) { return keep_for(seconds * 1000); }
 
 Result<milliseconds> parse_duration(std::string_view text) {
     constexpr std::size_t kBytesMax = 64;

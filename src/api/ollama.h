@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/gguf_info.h"
 #include "api/reply.h"
 #include "api/view.h"
 #include "base/error.h"
@@ -33,7 +34,9 @@ struct ShowCall {
 };
 // Body of POST /api/show ("model", or "name" from older clients).
 Result<ShowCall> parse_show(std::string_view body);
-Reply encode_show(const models::Model& model);
+// `info` and `projector`: of the files of a GGUF model, empty where there are none.
+Reply encode_show(const models::Model& model, const GgufInfo& info = {},
+                  const GgufInfo& projector = {});
 
 Reply encode_tags(std::span<const models::Model> models);
 // Longest remaining first.
@@ -45,6 +48,8 @@ Reply encode_alive();
 // Retry-After on 429 and 503.
 Reply encode_error(const Error& error);
 
+// What a number of seconds in keep_alive means: rounded up, negative for ever.
+std::chrono::milliseconds keep_for_seconds(double seconds);
 // A Go duration ("1h30m", "-1s", "0"), negative for ever. Errors: InvalidArgument.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);
 

@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <boost/json.hpp>
+#include <cmath>
 #include <vector>
 
 #include "api/json_text.h"
 #include "api/ollama.h"
+#include "api/ollama_modelfile.h"
 #include "base/format.h"
 
 // What Ollama's clients are told of models: tags, ps and show.
@@ -11,26 +14,32 @@ namespace {
 
 using models::Model;
 
-// "22.71M", "137M", "1.5B": as this dialect shows a count of parameters.
+// "22.71M", "137M", "8.0B": as this dialect shows a count of parameters.
 std::string parameter_size(std::uint64_t count) {
-    const auto shown = [](double value, char unit) {
-        std::string text = format("{:.2f}", value);
-        while (text.back() == '0') text.pop_back();
-        if (text.back() == '.') text.pop_back();
-        return text + unit;
-    };
     const auto number = static_cast<double>(count);
-    if (count >= 1'000'000'000) return shown(number / 1e9, 'B');
-    if (count >= 1'000'000) return shown(number / 1e6, 'M');
-    if (count >= 1'000) return shown(number / 1e3, 'K');
+    const auto shown = [number](double unit, int digits, char letter) {
+        const double value = number / unit;
+        return format("{:.{}f}{}", value, std::trunc(value) == value ? 0 : digits, letter);
+    };
+    if (count >= 1'000'000'000) return shown(1e9, 1, 'B');
+    if (count >= 1'000'000) return shown(1e6, 2, 'M');
+    if (count >= 1'000) return shown(1e3, 0, 'K');
     return std::to_string(count);
 }
 
 // GGUF writes architectures with a hyphen.
 std::string architecture(const Model& model) {
     std::string name = model.family;
-    std::ranges::replace(name, '_', '-');
+    if (!model.gguf) std::ranges::replace(name, '_', '-');
     return name;
+}
+
+bool has_projector(const Model& model) { return model.gguf && !model.gguf->projector.empty(); }
+
+// Of a store's model that of its manifest: by it clients see that a model has changed.
+const std::string& digest_of(const Model& model) {
+    const bool named = model.gguf && !model.gguf->manifest_digest.empty();
+    return named ? model.gguf->manifest_digest : model.digest;
 }
 
 void append_strings(std::string& out, const std::vector<std::string>& texts) {
@@ -49,7 +58,8 @@ void append_details(std::string& out, const Model& model) {
     out += R"(,"family":)";
     append_text(out, family);
     out += R"(,"families":)";
-    append_strings(out, {family});
+    append_strings(out, has_projector(model) ? std::vector<std::string>{family, "clip"}
+                                             : std::vector<std::string>{family});
     out += R"(,"parameter_size":)";
     append_text(out, parameter_size(model.parameters));
     out += R"(,"quantization_level":)";
@@ -115,15 +125,8 @@ std::uint64_t gguf_pooling(models::Pooling pooling) {
     return 1;
 }
 
-// The keys a GGUF of this model would have. context_length is the window served: clients cut their
-// texts by it.
-void append_model_info(std::string& out, const Model& model) {
-    const models::EncoderConfig& encoder = model.encoder;
-    Info info(out, architecture(model));
-    info.general("parameter_count", model.parameters);
+void append_encoder_info(Info& info, const models::EncoderConfig& encoder) {
     info.size("block_count", encoder.layers);
-    info.size("context_length", model.context_length);
-    info.size("embedding_length", model.embedding_length);
     info.size("feed_forward_length", encoder.intermediate);
     info.size("attention.head_count", encoder.heads);
     info.number("attention.layer_norm_epsilon", encoder.norm_epsilon);
@@ -132,7 +135,39 @@ void append_model_info(std::string& out, const Model& model) {
     info.flag("normalize_embeddings", encoder.normalize);
     info.size("vocab_size", encoder.vocabulary);
     if (encoder.rotary_base > 0) info.number("rope.freq_base", encoder.rotary_base);
+}
+
+// The keys a GGUF of this model would have. context_length is the window served: clients cut their
+// texts by it.
+void append_model_info(std::string& out, const Model& model) {
+    Info info(out, architecture(model));
+    info.general("parameter_count", model.parameters);
+    info.size("context_length", model.context_length);
+    info.size("embedding_length", model.embedding_length);
+    if (!model.gguf) append_encoder_info(info, model.encoder);
     info.finish();
+}
+
+// A store's own template is shown and not run, the file's is run.
+std::string prompt_template_of(const Model& model, const GgufInfo& info) {
+    if (model.gguf && !model.gguf->ollama_template.empty()) return model.gguf->ollama_template;
+    return info.chat_template.empty() ? "{{ .Prompt }}" : info.chat_template;
+}
+
+// What a store holds beside the weights.
+void append_layers(std::string& out, const models::GgufModel& model) {
+    const auto append = [&out](std::string_view name, const std::string& text) {
+        if (text.empty()) return;
+        out += format(R"(,"{}":)", name);
+        append_text(out, text);
+    };
+    append("system", model.system);
+    append("license", model.license);
+    boost::system::error_code failed;
+    const boost::json::value messages = boost::json::parse(model.messages, failed);
+    if (failed || !messages.is_array()) return;
+    out += R"(,"messages":)";
+    append_json(out, messages);
 }
 
 }  // namespace
@@ -149,7 +184,7 @@ Reply encode_tags(std::span<const Model> models) {
         out += R"(","size":)";
         append_integer(out, model.size_bytes);
         out += R"(,"digest":)";
-        append_text(out, model.digest);
+        append_text(out, digest_of(model));
         out += R"(,"details":)";
         append_details(out, model);
         out += R"(,"capabilities":)";
@@ -174,7 +209,7 @@ Reply encode_ps(std::span<const RunningModel> running) {
         out += R"(,"size":)";
         append_integer(out, entry.resident_bytes);
         out += R"(,"digest":)";
-        append_text(out, entry.model->digest);
+        append_text(out, digest_of(*entry.model));
         out += R"(,"details":)";
         append_details(out, *entry.model);
         out += R"(,"expires_at":")";
@@ -189,15 +224,32 @@ Reply encode_ps(std::span<const RunningModel> running) {
     return answer;
 }
 
-Reply encode_show(const Model& model) {
+Reply encode_show(const Model& model, const GgufInfo& info, const GgufInfo& projector) {
     Reply answer;
     std::string& out = answer.body;
     out += R"({"modelfile":)";
-    append_text(out, format("FROM {}\n", model.name));
-    out += R"(,"parameters":"","template":"{{ .Prompt }}","details":)";
+    append_text(out, show_modelfile(model));
+    out += R"(,"parameters":)";
+    append_text(out, show_parameters(model));
+    out += R"(,"template":)";
+    append_text(out, prompt_template_of(model, info));
+    if (model.gguf) append_layers(out, *model.gguf);
+    out += R"(,"details":)";
     append_details(out, model);
     out += R"(,"model_info":)";
-    append_model_info(out, model);
+    if (info.values.empty()) {
+        append_model_info(out, model);
+    } else {
+        append_json(out, info.values);
+    }
+    if (!projector.values.empty()) {
+        out += R"(,"projector_info":)";
+        append_json(out, projector.values);
+    }
+    if (!info.tensors.empty()) {
+        out += R"(,"tensors":)";
+        append_json(out, info.tensors);
+    }
     out += R"(,"capabilities":)";
     append_strings(out, model.capabilities);
     out += R"(,"modified_at":")";

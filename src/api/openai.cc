@@ -137,6 +137,13 @@ Reply encode_model(const models::Model& model) {
     return answer;
 }
 
+Reply encode_deleted(std::string_view name) {
+    Reply answer{.body = R"({"id":)"};
+    append_text(answer.body, name);
+    answer.body += R"(,"object":"model","deleted":true})";
+    return answer;
+}
+
 Reply encode_error(const Error& error) {
     const ErrorKind kind = error_kind(error.code);
     Reply answer{.status = kind.status, .retry_after = retry_after(error, kind.status)};

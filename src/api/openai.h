@@ -31,6 +31,8 @@ Reply encode_embeddings(const inference::EmbedReply& reply, VectorFormat format,
 
 Reply encode_models(std::span<const models::Model> models);
 Reply encode_model(const models::Model& model);
+// The answer to DELETE /v1/models/NAME.
+Reply encode_deleted(std::string_view name);
 
 // Status, `type` and `code` by error code; Retry-After on 429 and 503.
 Reply encode_error(const Error& error);

@@ -39,6 +39,9 @@ struct Error {
     std::string reason = {};
     std::string param = {};
     std::optional<std::chrono::milliseconds> retry_after = {};
+    // Of "context_length_exceeded": how much there was, and how much may be.
+    std::size_t amount = 0;
+    std::size_t limit = 0;
 
     // The same error with "context: " before its message.
     Error within(std::string_view context) &&;

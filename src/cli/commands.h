@@ -22,10 +22,15 @@ struct Command {
 std::span<const Command> commands();
 
 void add_serve(CLI::App& app, int& status);
+void add_run(CLI::App& app, int& status);
+void add_complete(CLI::App& app, int& status);
 void add_embed(CLI::App& app, int& status);
 void add_models(CLI::App& app, int& status);
 void add_show(CLI::App& app, int& status);
 void add_ps(CLI::App& app, int& status);
+void add_pull(CLI::App& app, int& status);
+void add_cp(CLI::App& app, int& status);
+void add_rm(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_demo(CLI::App& app, int& status);
 

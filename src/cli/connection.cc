@@ -7,8 +7,8 @@
 
 #include "base/encoding.h"
 #include "base/format.h"
+#include "cli/answer_stream.h"
 #include "http/client.h"
-#include "runtime/blocking.h"
 #include "runtime/task_group.h"
 
 namespace hearth::cli {
@@ -16,33 +16,12 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::chrono::minutes kCallTime{5};
+// The server bounds its own answers; this only ends what would never end.
+constexpr std::chrono::hours kAnswerTime{24};
 
 http::Method to_method(std::string_view method) {
-    return method == "POST" ? http::Method::Post : http::Method::Get;
-}
-
-// The message inside an error body of any dialect, or the body's beginning.
-std::string error_text(const http::Reply& reply) {
-    boost::system::error_code failed;
-    const auto parsed = json::parse(reply.body, failed);
-    if (!failed && parsed.is_object()) {
-        const json::value* error = parsed.as_object().if_contains("error");
-        if (error != nullptr && error->is_object())
-            error = error->as_object().if_contains("message");
-        if (error != nullptr && error->is_string()) return std::string(error->as_string());
-    }
-    return format("status {}: {}", reply.status, reply.body.substr(0, 200));
-}
-
-Result<http::Reply> accept(Result<http::Reply> reply, const std::string& address) {
-    if (!reply && reply.error().code == Code::Unavailable) {
-        return fail(Code::Unavailable,
-                    format("no server answers at {}; start one with 'hearth serve' "
-                           "or name it with --url",
-                           address));
-    }
-    if (reply && reply->status >= 400) return fail(Code::BadUpstream, error_text(*reply));
-    return reply;
+    if (method == "POST") return http::Method::Post;
+    return method == "DELETE" ? http::Method::Delete : http::Method::Get;
 }
 
 http::Call embeddings_call(const Connection::EmbedPlan& plan, json::array input) {
@@ -126,9 +105,10 @@ class EmbedRun {
             const std::size_t end = std::min(begin + plan_.batch_texts_max, texts_.size());
             next_ = end;
             const auto start = std::chrono::steady_clock::now();
-            auto reply = accept(co_await client.send(embeddings_call(plan_, input(begin, end)),
-                                                     Deadline::after(kCallTime)),
-                                address_);
+            auto reply =
+                accept_reply(co_await client.send(embeddings_call(plan_, input(begin, end)),
+                                                  Deadline::after(kCallTime)),
+                             address_);
             auto kept = reply ? keep(reply->body, begin, end)
                               : Result<void>(std::unexpected(reply.error()));
             if (!kept) {
@@ -164,11 +144,6 @@ class EmbedRun {
     runtime::TaskGroup loops_;
 };
 
-Awaitable<Result<http::Reply>> send_once(std::string address, http::Call call) {
-    http::Client client(address);
-    co_return accept(co_await client.send(std::move(call), Deadline::after(kCallTime)), address);
-}
-
 }  // namespace
 
 std::string default_address() {
@@ -200,14 +175,26 @@ Result<json::value> Connection::call(std::string_view method, const std::string&
                                      const std::string& body) {
     http::Call call{.method = to_method(method), .target = path, .headers = {}, .body = body};
     if (!body.empty()) call.headers.set("Content-Type", "application/json");
-    TRY(const auto reply,
-        runtime::run_blocking(impl_->io, send_once(impl_->address, std::move(call))));
+    std::string answer;
+    AnswerStream stream(impl_->io, impl_->address, [&](std::string_view whole) -> Result<void> {
+        answer = whole;
+        return {};
+    });
+    TRY_VOID(stream.run(std::move(call), kCallTime));
+    if (answer.empty()) return json::value();
     boost::system::error_code failed;
-    auto parsed = json::parse(reply.body, failed);
+    auto parsed = json::parse(answer, failed);
     if (failed)
-        return fail(Code::BadUpstream,
-                    "the server's answer is not JSON: " + reply.body.substr(0, 80));
+        return fail(Code::BadUpstream, "the server's answer is not JSON: " + answer.substr(0, 80));
     return parsed;
+}
+
+Result<void> Connection::stream(const std::string& path, const std::string& body,
+                                const OnLine& on_line) {
+    http::Call call{.method = http::Method::Post, .target = path, .headers = {}, .body = body};
+    call.headers.set("Content-Type", "application/json");
+    AnswerStream stream(impl_->io, impl_->address, on_line);
+    return stream.run(std::move(call), kAnswerTime);
 }
 
 Result<Embedded> Connection::embed(const std::vector<std::string>& texts, const EmbedPlan& plan) {

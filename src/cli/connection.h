@@ -26,8 +26,13 @@ struct Embedded {
     std::uint64_t tokens = 0;
 };
 
+// One line of an answer that comes in lines, as an object. Errors: the server's own message where
+// the line is an error; BadUpstream.
+Result<boost::json::object> read_answer_line(std::string_view line);
+
 // Blocking calls to a running server, for commands. Not thread-safe.
-// Errors: Unavailable with advice when nothing listens; the server's own message otherwise.
+// Errors: Unavailable with advice when nothing listens; the server's own message otherwise;
+// Cancelled after SIGINT while an InterruptGuard lives.
 class Connection {
   public:
     explicit Connection(std::string address);
@@ -35,8 +40,16 @@ class Connection {
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
+    // null where the answer has no body. Within five minutes.
     Result<boost::json::value> call(std::string_view method, const std::string& path,
                                     const std::string& body);
+
+    // POST; `on_line` is called for each line of NDJSON, or the data of each event but "[DONE]",
+    // while they come, and for the body of any other answer. An error of it ends the call. A call
+    // that ends early closes the connection, which stops the answer in the server. Bounded only by
+    // SIGINT and the server's own deadlines.
+    using OnLine = std::function<Result<void>(std::string_view)>;
+    Result<void> stream(const std::string& path, const std::string& body, const OnLine& on_line);
 
     // Texts in batches over `concurrency` connections at once. `truncate` false: through
     // /v1/embeddings, where a text over the model's window is an error; true: through /api/embed,

@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
     app.footer(
         "Examples:\n"
         "  hearth serve                           start the server on 127.0.0.1:11435\n"
+        "  hearth run qwen3 'Why is the sky blue?'  ask a model; without a prompt: chat\n"
         "  hearth embed README.md                 embed a file\n"
         "  hearth demo ~/src/project              embed a folder and ask it three questions\n"
         "Exit codes: 0 done, 1 the operation failed, 2 wrong usage or configuration.");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -7,11 +8,21 @@
 
 namespace hearth::cli {
 
-// Prints the error, if any, as "hearth: message" on stderr and returns the exit code.
+// Prints the error, if any, as "hearth: message" on stderr and returns the exit code. The message
+// may be the server's: what a terminal would obey is left out.
 int report(const Result<void>& result);
 
-// Rows under a header, columns aligned; the first row is the header.
-void print_table(const std::vector<std::vector<std::string>>& rows);
+// The same for a command that SIGINT ends: after Cancelled it ends the program as that does.
+int report_or_interrupt(const Result<void>& result);
+
+// Rows, columns aligned; without what a terminal would obey.
+void print_table(std::vector<std::vector<std::string>> rows);
+
+// Standard input to its end. Error: TooLarge over 32 MiB.
+Result<std::string> read_standard_input();
+
+// A file of a user to its end. Errors: NotFound; TooLarge over 32 MiB.
+Result<std::string> read_whole_file(const std::filesystem::path& file);
 
 // "12.3 MB", in powers of 1000 as Ollama prints them.
 std::string print_bytes(std::uint64_t bytes);

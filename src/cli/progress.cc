@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/format.h"
+#include "cli/output.h"
 
 namespace hearth::cli {
 namespace {
@@ -15,9 +16,10 @@ constexpr std::chrono::milliseconds kRedraw{100};
 
 }  // namespace
 
-Progress::Progress(std::string label, std::size_t total)
+Progress::Progress(std::string label, std::size_t total, Unit unit)
     : label_(std::move(label)),
       total_(std::max<std::size_t>(total, 1)),
+      unit_(unit),
       terminal_(isatty(STDERR_FILENO) == 1),
       start_(std::chrono::steady_clock::now()),
       drawn_(start_ - kRedraw) {}
@@ -28,13 +30,19 @@ Progress::~Progress() {
 
 void Progress::update(std::size_t done) {
     const auto now = std::chrono::steady_clock::now();
+    if (unit_ == Unit::Bytes && !first_) first_ = done;
     if (!terminal_ || (done < total_ && now - drawn_ < kRedraw)) return;
     drawn_ = now;
     const double seconds = std::chrono::duration<double>(now - start_).count();
     const std::size_t filled = std::min(done, total_) * kWidth / total_;
+    const std::size_t counted = done - std::min(first_.value_or(0), done);
+    const double rate = static_cast<double>(counted) / std::max(seconds, 1e-3);
+    const std::string numbers = unit_ == Unit::Bytes
+                                    ? format("{}/{} {}/s", print_bytes(done), print_bytes(total_),
+                                             print_bytes(static_cast<std::uint64_t>(rate)))
+                                    : format("{}/{} {:.0f}/s", done, total_, rate);
     const std::string line =
-        format("\r{} [{:#<{}}{:.<{}}] {}/{} {:.0f}/s\033[K", label_, "", filled, "",
-               kWidth - filled, done, total_, static_cast<double>(done) / std::max(seconds, 1e-3));
+        format("\r{} [{:#<{}}{:.<{}}] {}\033[K", label_, "", filled, "", kWidth - filled, numbers);
     std::fputs(line.c_str(), stderr);
 }
 

@@ -5,6 +5,8 @@
 #include <iostream>
 #include <memory>
 
+#include "api/gguf_info.h"
+#include "api/json_text.h"
 #include "base/encoding.h"
 #include "base/format.h"
 #include "cli/commands.h"
@@ -22,51 +24,24 @@ struct ShowOptions {
     bool as_json = false;
 };
 
-json::value to_json(const models::GgufValue& value) {
-    return std::visit(
-        [](const auto& held) -> json::value {
-            using Held = std::decay_t<decltype(held)>;
-            // As Ollama shows them: vocabularies would bury the rest.
-            if constexpr (std::is_same_v<Held, models::GgufList>) {
-                return nullptr;
-            } else if constexpr (std::is_same_v<Held, std::string>) {
-                return json::value(repair_utf8(held));
-            } else {
-                return json::value_from(held);
-            }
-        },
-        value);
-}
-
-// The type most parameters have, where the file does not say what it is.
-std::string precision(const models::GgufHeader& header) {
-    const auto file_type = header.number("general.file_type");
-    const auto named = file_type ? models::gguf_file_type(*file_type) : std::string_view{};
-    if (!named.empty()) return std::string(named);
-    std::map<std::uint32_t, std::uint64_t> elements;
-    for (const auto& tensor : header.tensors) elements[tensor.type] += tensor.elements;
-    const auto most =
-        std::ranges::max_element(elements, {}, [](const auto& count) { return count.second; });
-    return most == elements.end() ? "" : std::string(models::gguf_tensor_type(most->first)->name);
-}
-
 // In the shape of /api/show, so that both are printed by one piece of code.
 Result<json::object> show_file(const std::filesystem::path& file) {
     TRY(const models::GgufHeader header, models::read_gguf_header(file));
-    json::object info;
-    for (const auto& [key, value] : header.values) info[repair_utf8(key)] = to_json(value);
+    api::GgufInfo info = api::describe_gguf(header, false);
     const std::string architecture = repair_utf8(header.text("general.architecture"));
-    info["general.parameter_count"] = header.parameters();
-    const auto length = [&](const char* key) {
-        return header.number(format("{}.{}", architecture, key)).value_or(0);
+    const auto length = [&](const char* key) -> json::value {
+        const auto number = header.number(format("{}.{}", architecture, key));
+        if (!number) return nullptr;
+        return *number;
     };
     return json::object{{"details",
                          {{"format", "gguf"},
                           {"family", architecture},
-                          {"quantization_level", precision(header)},
+                          {"quantization_level", models::gguf_precision(header)},
                           {"context_length", length("context_length")},
                           {"embedding_length", length("embedding_length")}}},
-                        {"model_info", std::move(info)},
+                        {"template", std::move(info.chat_template)},
+                        {"model_info", std::move(info.values)},
                         {"tensors", header.tensors.size()},
                         {"size", std::filesystem::file_size(file)}};
 }
@@ -87,7 +62,12 @@ Result<json::object> show_served(const ShowOptions& options) {
 // One line, without what a terminal would obey: the text is the file's, not ours.
 std::string line_of(const json::value& value) {
     constexpr std::size_t kBytesMax = 72;
-    std::string text = value.is_string() ? std::string(value.get_string()) : json::serialize(value);
+    std::string text;
+    if (value.is_string()) {
+        text = value.get_string();
+    } else {
+        api::append_json(text, value);
+    }
     std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
     if (text.size() <= kBytesMax) return text;
     std::size_t end = kBytesMax - 3;
@@ -105,6 +85,9 @@ void print_model(const json::object& shown) {
             rows.push_back({line_of(json::value(key)), line_of(value)});
         }
     }
+    if (const json::value* can = shown.if_contains("capabilities")) {
+        rows.push_back({"capabilities", line_of(*can)});
+    }
     print_table(rows);
 }
 
@@ -112,7 +95,9 @@ Result<void> show(const ShowOptions& options) {
     const bool is_file = options.model.ends_with(".gguf");
     TRY(const json::object shown, is_file ? show_file(options.model) : show_served(options));
     if (options.as_json) {
-        std::cout << json::serialize(shown) << '\n';
+        std::string text;
+        api::append_json(text, shown);
+        std::cout << text << '\n';
     } else {
         print_model(shown);
     }

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "inference/embed.h"
+#include "inference/generate.h"
 #include "runtime/awaitable.h"
 #include "runtime/deadline.h"
 
@@ -17,14 +18,24 @@ struct BackendInfo {
 
 enum class Health : std::uint8_t { Starting, Ready, Down };
 
-// Whatever can serve a model: a local worker or a server elsewhere. Thread-safe.
-// Errors of embed: InvalidArgument (reason "context_length_exceeded" when a text is over the
-// window), Overloaded, Unavailable, DeadlineExceeded, Cancelled, BadUpstream, Internal.
+// Whatever can serve a model: a local worker or a server elsewhere. Thread-safe. What a model
+// cannot do is Unsupported, and the message says what it can. Errors of all: InvalidArgument
+// (reason "context_length_exceeded" when a text is over the window), Overloaded, Unavailable,
+// DeadlineExceeded, Cancelled, BadUpstream, Internal.
 class Backend {
   public:
     virtual ~Backend() = default;
     virtual BackendInfo info() const = 0;
     virtual Awaitable<Result<EmbedReply>> embed(EmbedRequest request, Deadline deadline) = 0;
+    // Returns when the answer has ended. After an event was pushed an error means that the answer
+    // is incomplete.
+    virtual Awaitable<Result<GenerateReply>> generate(GenerateRequest request, Sink& sink,
+                                                      Deadline deadline) = 0;
+    virtual Awaitable<Result<boost::json::object>> inquire(InquiryRequest request,
+                                                           Deadline deadline) = 0;
+    // Brings the model into memory, or (keep_alive 0) takes it out. Returns the time it took.
+    virtual Awaitable<Result<std::chrono::nanoseconds>> load(
+        std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) = 0;
     virtual Health probe() const = 0;
 };
 

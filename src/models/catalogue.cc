@@ -2,18 +2,21 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include "base/format.h"
-#include "models/json_file.h"
+#include "models/gguf_name.h"
+#include "models/model_name.h"
+#include "models/scan.h"
 
 namespace hearth::models {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kFoldersMax = 4096;
 constexpr std::size_t kNameBytesMax = 512;
+constexpr std::string_view kHubPrefix = "hf.co/";
 
 // Names of models that are published under several. A folder named like one member of a row answers
 // to the others too, unless another folder bears that name.
@@ -23,26 +26,10 @@ constexpr std::array<Synonyms, 1> kSynonyms = {
              "all-minilm:22m", "all-minilm:l6-v2"},
 };
 
-std::string with_tag(std::string_view name) {
-    const std::size_t colon = name.rfind(':');
-    const std::size_t slash = name.rfind('/');
-    const bool tagged =
-        colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash);
-    return std::string(name) + (tagged ? "" : ":latest");
-}
-
-// Lower case, without the default namespace, with a tag.
+// Equal for the spellings of one name. Folders may have names that no registry would accept.
 std::string lookup_key(std::string_view name) {
-    std::string key(name);
-    std::ranges::transform(key, key.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-    std::string_view rest = key;
-    for (const std::string_view prefix :
-         {"registry.ollama.ai/", "hf.co/", "huggingface.co/", "library/"}) {
-        if (rest.starts_with(prefix)) rest.remove_prefix(prefix.size());
-    }
-    return with_tag(rest);
+    const auto parsed = ModelName::parse(name);
+    return parsed ? parsed->key() : with_tag(lower_case(name));
 }
 
 std::vector<std::string> aliases_of(std::string_view name) {
@@ -58,126 +45,74 @@ std::vector<std::string> aliases_of(std::string_view name) {
     return aliases;
 }
 
-struct Candidate {
-    fs::path folder;
-    std::string name;
-};
-
-bool is_model_folder(const fs::path& folder) {
-    std::error_code error;
-    return fs::exists(folder / "config.json", error);
-}
-
-// The visible sub-folders, sorted, so that a scan has one outcome whatever order the disk gives.
-std::vector<fs::path> sub_folders(const fs::path& directory) {
-    std::vector<fs::path> folders;
-    std::error_code error;
-    std::size_t seen = 0;
-    for (fs::directory_iterator it(directory, error), end;
-         !error && it != end && seen < kFoldersMax; it.increment(error), ++seen) {
-        std::error_code ignored;
-        const bool hidden = it->path().filename().string().starts_with('.');
-        if (!hidden && it->is_directory(ignored)) folders.push_back(it->path());
-    }
-    std::ranges::sort(folders);
-    return folders;
-}
-
-// The snapshot that refs/main names, or the only one there is.
-std::optional<fs::path> hub_snapshot(const fs::path& folder) {
-    const std::vector<fs::path> snapshots = sub_folders(folder / "snapshots");
-    if (snapshots.size() == 1) return snapshots.front();
-    const auto commit = read_file(folder / "refs" / "main", "refs/main", 128);
-    if (!commit) return std::nullopt;
-    for (const fs::path& snapshot : snapshots) {
-        if (commit->starts_with(snapshot.filename().string())) return snapshot;
-    }
-    return std::nullopt;
-}
-
-// "models--ORG--NAME" is ORG/NAME.
-std::string hub_name(std::string_view folder) {
-    std::string name(folder.substr(folder.find("--") + 2));
-    const std::size_t at = name.find("--");
-    if (at != std::string::npos) name.replace(at, 2, "/");
-    return name;
-}
-
-class Scan {
-  public:
-    void add_directory(const fs::path& directory) {
-        for (const fs::path& folder : sub_folders(directory)) {
-            const std::string name = folder.filename().string();
-            if (is_model_folder(folder)) {
-                add({.folder = folder, .name = name});
-            } else if (name.starts_with("models--")) {
-                add_hub(folder, name);
-            } else {
-                add_nested(folder, name);
-            }
-        }
-    }
-
-    std::vector<Candidate> candidates;
-    std::vector<BrokenModel> broken;
-
-  private:
-    void add(Candidate candidate) {
-        if (candidates.size() < kFoldersMax) candidates.push_back(std::move(candidate));
-    }
-
-    void add_hub(const fs::path& folder, std::string_view name) {
-        if (auto snapshot = hub_snapshot(folder)) {
-            add({.folder = *std::move(snapshot), .name = hub_name(name)});
-        } else {
-            broken.push_back(
-                {.folder = folder, .reason = "it has no snapshot that refs/main names"});
-        }
-    }
-
-    void add_nested(const fs::path& folder, const std::string& organisation) {
-        bool found = false;
-        for (const fs::path& inner : sub_folders(folder)) {
-            if (!is_model_folder(inner)) continue;
-            found = true;
-            add({.folder = inner, .name = organisation + "/" + inner.filename().string()});
-        }
+// One path twice would list all its models as broken.
+std::vector<Source> without_repetitions(std::span<const Source> sources) {
+    std::vector<Source> kept;
+    std::set<fs::path> seen;
+    for (const Source& source : sources) {
         std::error_code error;
-        if (!found && !fs::is_empty(folder, error)) {
-            broken.push_back({.folder = folder, .reason = "config.json is missing"});
-        }
+        const fs::path real = fs::weakly_canonical(source.path, error);
+        if (seen.insert(error ? source.path : real).second) kept.push_back(source);
     }
-};
+    return kept;
+}
 
 }  // namespace
 
-Catalogue Catalogue::scan(std::span<const fs::path> directories) {
-    Scan found;
-    for (const fs::path& directory : directories) found.add_directory(directory);
-
+Catalogue Catalogue::scan(std::span<const Source> sources) {
     Catalogue catalogue;
-    catalogue.broken_ = std::move(found.broken);
-    for (const Candidate& candidate : found.candidates) {
-        const std::string key = lookup_key(candidate.name);
-        if (catalogue.by_name_.contains(key)) {
-            catalogue.broken_.push_back(
-                {.folder = candidate.folder,
-                 .reason = format("another folder is already served as {}", key)});
-            continue;
-        }
-        auto model = read_model(candidate.folder, with_tag(candidate.name));
-        if (!model) {
-            catalogue.broken_.push_back(
-                {.folder = candidate.folder, .reason = std::move(model).error().message});
-            continue;
-        }
-        model->aliases = aliases_of(model->name);
-        catalogue.by_name_.emplace(key, 0);
-        catalogue.models_.push_back(*std::move(model));
-    }
+    for (const Source& source : without_repetitions(sources)) catalogue.add_source(source);
     std::ranges::sort(catalogue.models_, {}, &Model::name);
+    catalogue.add_quantisation_aliases();
     catalogue.index_names();
     return catalogue;
+}
+
+void Catalogue::add_source(const Source& source) {
+    Found found = scan_source(source);
+    std::ranges::move(found.broken, std::back_inserter(broken_));
+    std::ranges::move(found.folders, std::back_inserter(watched_));
+    for (Candidate& candidate : found.candidates) {
+        const std::string key = lookup_key(candidate.name);
+        if (by_name_.contains(key)) {
+            broken_.push_back({.path = candidate.path,
+                               .reason = format("another model is already served as {}", key)});
+            continue;
+        }
+        Watched before(candidate.path);  // what is still being copied may be whole later
+        auto model = candidate.read(with_tag(candidate.name));
+        if (!model) {
+            const Code code = model.error().code;
+            const bool foreign = code == Code::NotFound || code == Code::Unsupported;
+            if (candidate.may_be_foreign && foreign) continue;
+            watched_.push_back(std::move(before));
+            broken_.push_back({.path = candidate.path, .reason = std::move(model).error().message});
+            continue;
+        }
+        model->home = source.home;
+        model->aliases = aliases_of(model->name);
+        std::ranges::move(candidate.aliases, std::back_inserter(model->aliases));
+        by_name_.emplace(key, 0);
+        models_.push_back(*std::move(model));
+    }
+}
+
+// "NAME" for the best of NAME:Q4_K_M, NAME:Q8_0 ...; a NAME:latest keeps its name.
+void Catalogue::add_quantisation_aliases() {
+    std::map<std::string, std::pair<std::size_t, std::size_t>> best;  // rank and model by name
+    for (std::size_t i = 0; i < models_.size(); ++i) {
+        const std::string& name = models_[i].name;
+        const std::size_t colon = name.rfind(':');
+        const std::string_view tag = std::string_view(name).substr(colon + 1);
+        if (!is_quantisation(tag)) continue;
+        const std::pair candidate{quantisation_rank(tag), i};
+        const auto [at, first] = best.try_emplace(lower_case(name.substr(0, colon)), candidate);
+        if (!first) at->second = std::min(at->second, candidate);
+    }
+    for (const auto& [key, found] : best) {
+        Model& model = models_[found.second];
+        model.aliases.push_back(model.name.substr(0, model.name.rfind(':')));
+    }
 }
 
 // Names before aliases: a folder's own name is never hidden by another folder's alias.
@@ -191,9 +126,17 @@ void Catalogue::index_names() {
     }
 }
 
+bool Catalogue::is_stale() const { return std::ranges::any_of(watched_, &Watched::has_changed); }
+
 const Model* Catalogue::find(std::string_view name) const {
     if (name.empty() || name.size() > kNameBytesMax) return nullptr;
-    const auto found = by_name_.find(lookup_key(name));
+    const std::string key = lookup_key(name);
+    auto found = by_name_.find(key);
+    if (found == by_name_.end() && key.starts_with(kHubPrefix)) {
+        found = by_name_.find(std::string_view(key).substr(kHubPrefix.size()));
+    } else if (found == by_name_.end()) {
+        found = by_name_.find(std::string(kHubPrefix) + key);
+    }
     return found != by_name_.end() ? &models_[found->second] : nullptr;
 }
 

@@ -23,8 +23,8 @@ void write_model(const TestFolder& root, const std::string& at) {
 }
 
 Catalogue scan(const TestFolder& root) {
-    const std::vector<fs::path> directories = {root.path()};
-    return Catalogue::scan(directories);
+    const std::vector<Source> sources = {{root.path(), Home::Folder}};
+    return Catalogue::scan(sources);
 }
 
 std::string only_reason(const Catalogue& catalogue) {
@@ -107,11 +107,12 @@ TEST(Catalogue, PrefersTheEarlierDirectory) {
     const TestFolder second;
     write_model(first, "tiny");
     write_model(second, "tiny");
-    const std::vector<fs::path> directories = {first.path(), second.path(), first.path() / "none"};
-    const Catalogue catalogue = Catalogue::scan(directories);
+    const std::vector<Source> sources = {
+        {first.path()}, {second.path()}, {first.path() / "none"}, {first.path() / "."}};
+    const Catalogue catalogue = Catalogue::scan(sources);
     ASSERT_EQ(catalogue.models().size(), 1U);
     EXPECT_EQ(catalogue.models()[0].folder, first.path() / "tiny");
-    EXPECT_EQ(only_reason(catalogue), "another folder is already served as tiny:latest");
+    EXPECT_EQ(only_reason(catalogue), "another model is already served as tiny:latest");
 }
 
 TEST(Catalogue, SaysWhyAFolderIsBrokenAndServesTheOthers) {
@@ -128,7 +129,7 @@ TEST(Catalogue, SaysWhyAFolderIsBrokenAndServesTheOthers) {
         EXPECT_EQ(catalogue.models().size(), 1U);
         return only_reason(catalogue);
     };
-    EXPECT_EQ(reason("config.json", "remove"), "config.json is missing");
+    EXPECT_EQ(reason("config.json", "remove"), "it has neither config.json nor a GGUF file");
     EXPECT_EQ(reason("vocab.txt", "remove"), "it has neither tokenizer.json nor vocab.txt");
     EXPECT_EQ(reason("model.safetensors", "remove"), "model.safetensors is missing");
     EXPECT_EQ(reason("model.safetensors", ""), "model.safetensors is empty");
@@ -176,9 +177,9 @@ TEST(Catalogue, GivesADigestThatFollowsTheContentAndNotThePlace) {
 TEST(Catalogue, ReadsTheDefaultModelInAFewMilliseconds) {
     const char* folder = std::getenv("HEARTH_DEFAULT_MODEL");
     if (folder == nullptr) GTEST_SKIP() << "HEARTH_DEFAULT_MODEL is not set";
-    const std::vector<fs::path> directories = {fs::path(folder).parent_path()};
+    const std::vector<Source> sources = {{fs::path(folder).parent_path()}};
     const auto start = std::chrono::steady_clock::now();
-    const Catalogue catalogue = Catalogue::scan(directories);
+    const Catalogue catalogue = Catalogue::scan(sources);
     const auto took = std::chrono::steady_clock::now() - start;
     const Model* model = catalogue.find("all-MiniLM-L6-v2");
     ASSERT_NE(model, nullptr);

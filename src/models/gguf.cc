@@ -283,6 +283,18 @@ Result<GgufHeader> parse_gguf_header(std::span<const std::byte> front, std::uint
     return header;
 }
 
+Result<void> visit_gguf_texts(std::span<const std::byte> front, const GgufList& list,
+                              const std::function<bool(std::string_view)>& visit) {
+    if (list.type != GgufType::String) return {};
+    if (list.offset > front.size()) return invalid("a list begins behind the end of the file");
+    Reader reader(front.subspan(list.offset));
+    for (std::uint64_t i = 0; i < list.count; ++i) {
+        TRY(const std::string_view text, reader.text(kTextBytesMax, "a text in a list"));
+        if (!visit(text)) break;
+    }
+    return {};
+}
+
 Result<GgufHeader> read_gguf_header(const std::filesystem::path& file) {
     const std::string name = file.filename().string();
     TRY(const MappedFile mapped, MappedFile::open(file, name));

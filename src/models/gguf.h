@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -72,6 +73,12 @@ struct GgufHeader {
 // Errors: InvalidArgument with one sentence.
 Result<GgufHeader> parse_gguf_header(std::span<const std::byte> front, std::uint64_t file_bytes);
 
+// Calls `visit` with each text of a list, in order, until it returns false. `front` is what the
+// header was parsed from, `list` one of its values; lists of other types have no texts. The texts
+// are views into `front`. Errors: InvalidArgument where `front` is another file.
+Result<void> visit_gguf_texts(std::span<const std::byte> front, const GgufList& list,
+                              const std::function<bool(std::string_view)>& visit);
+
 // Maps the file for as long as it is read. Errors: NotFound, InvalidArgument naming the file.
 Result<GgufHeader> read_gguf_header(const std::filesystem::path& file);
 
@@ -86,5 +93,8 @@ const GgufTensorType* gguf_tensor_type(std::uint32_t type);
 
 // The name llama.cpp and Ollama give to general.file_type ("Q4_K_M"); empty when unknown.
 std::string_view gguf_file_type(std::uint64_t file_type);
+
+// The file type's name; where the file does not say it, the type most parameters have.
+std::string gguf_precision(const GgufHeader& header);
 
 }  // namespace hearth::models

@@ -50,6 +50,32 @@ TEST(Gguf, ReadsKeysAndTensors) {
     EXPECT_EQ(header->data_offset % 32, 0U);
 }
 
+TEST(Gguf, GivesTheTextsOfAListUntilToldToStop) {
+    const std::string file = small_model().file();
+    const auto header = parse(file);
+    ASSERT_TRUE(header);
+    const auto front = std::as_bytes(std::span(file));
+    const auto& list = std::get<GgufList>(*header->find("tokenizer.ggml.tokens"));
+    std::vector<std::string> texts;
+    ASSERT_TRUE(visit_gguf_texts(front, list, [&](std::string_view text) {
+        texts.emplace_back(text);
+        return text != "b";
+    }));
+    EXPECT_EQ(texts, (std::vector<std::string>{"a", "b"}));
+    const auto all = [](std::string_view) { return true; };
+    EXPECT_TRUE(visit_gguf_texts(front, {.type = GgufType::U8, .count = 9, .offset = 1}, all));
+    EXPECT_FALSE(visit_gguf_texts(front.first(list.offset + 3), list, all));
+    EXPECT_FALSE(visit_gguf_texts(front.first(8), list, all));
+}
+
+TEST(Gguf, NamesThePrecision) {
+    EXPECT_EQ(gguf_precision(*parse(small_model().file())), "Q4_K_M");
+    EXPECT_EQ(
+        gguf_precision(*parse(GgufWriter().tensor("a", kF32, {8}).tensor("b", kQ4K, {256}).file())),
+        "Q4_K");
+    EXPECT_EQ(gguf_precision(*parse(GgufWriter().file())), "");
+}
+
 TEST(Gguf, AbsentKeysAndOtherTypesAreEmpty) {
     const auto header = parse(small_model().file());
     ASSERT_TRUE(header);

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <array>
+#include <map>
 
 #include "models/gguf.h"
 
@@ -69,6 +71,17 @@ const GgufTensorType* gguf_tensor_type(std::uint32_t type) {
 
 std::string_view gguf_file_type(std::uint64_t file_type) {
     return file_type < kFileTypes.size() ? kFileTypes[file_type] : std::string_view{};
+}
+
+std::string gguf_precision(const GgufHeader& header) {
+    const auto file_type = header.number("general.file_type");
+    const auto named = file_type ? gguf_file_type(*file_type) : std::string_view{};
+    if (!named.empty()) return std::string(named);
+    std::map<std::uint32_t, std::uint64_t> elements;
+    for (const GgufTensor& tensor : header.tensors) elements[tensor.type] += tensor.elements;
+    const auto most =
+        std::ranges::max_element(elements, {}, [](const auto& count) { return count.second; });
+    return most == elements.end() ? "" : std::string(gguf_tensor_type(most->first)->name);
 }
 
 }  // namespace hearth::models

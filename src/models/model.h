@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,22 +48,51 @@ struct EncoderConfig {
 // wrong), Unsupported (a sound folder that asks for something the engine does not do).
 Result<EncoderConfig> read_encoder_config(const std::filesystem::path& folder);
 
+// A GGUF file and what its store says beside it.
+struct GgufModel {
+    std::filesystem::path file;       // of a split one, the first part
+    std::filesystem::path projector;  // for images ("mmproj"); empty: none
+    std::vector<std::filesystem::path> adapters;
+    bool has_chat_template = false;
+    bool has_fim_tokens = false;  // fill-in-the-middle
+    // From an Ollama manifest's layers; each empty where there is none.
+    std::string system;           // the system prompt for calls without one
+    std::string ollama_template;  // shown, never run: the file's own template is
+    std::string parameters;       // JSON object of options for calls that do not set them
+    std::string messages;         // JSON list of messages before the caller's
+    std::string license;
+    std::string manifest_digest;  // SHA-256 of the manifest: what Ollama shows as the model's ID
+};
+
+// Where a model's files lie, and who may change them.
+enum class Home : std::uint8_t {
+    Folder,       // put there by hand: served, never changed
+    OwnStore,     // pulled or created by Hearth: may be deleted
+    OllamaStore,  // an Ollama installation's: served, never changed
+    HubCache,     // the Hugging Face hub's cache: served, never changed
+};
+
 // A model the catalogue found. `name` is canonical ("all-minilm:latest").
 struct Model {
     std::string name;
     std::vector<std::string> aliases;
-    std::filesystem::path folder;
-    std::string digest;  // SHA-256 over names, sizes and header bytes; 64 hex digits
+    std::filesystem::path folder;  // of a Hugging Face model; where the GGUF file lies
+    Home home = Home::Folder;
+    // 64 hex digits: SHA-256 over names, sizes, headers and samples; of a store's model the digest
+    // of its blob.
+    std::string digest;
     std::uint64_t size_bytes = 0;
     std::int64_t modified_unix_ns = 0;
     std::string family;
-    std::string format;     // "safetensors"
-    std::string precision;  // "F32" ...
+    std::string format;     // "safetensors", "gguf"
+    std::string precision;  // "F32", "Q4_K_M" ...
     std::uint64_t parameters = 0;
     std::size_t context_length = 0;
     std::size_t embedding_length = 0;
-    std::vector<std::string> capabilities;  // "embedding"
-    EncoderConfig encoder;
+    // Ollama's words: "completion", "tools", "insert", "vision", "audio", "thinking", "embedding".
+    std::vector<std::string> capabilities;
+    EncoderConfig encoder;          // of a Hugging Face folder
+    std::optional<GgufModel> gguf;  // absent: a Hugging Face folder
 };
 
 }  // namespace hearth::models

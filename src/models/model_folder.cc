@@ -1,12 +1,11 @@
-#include <algorithm>
 #include <array>
-#include <chrono>
 #include <map>
 
 #include "base/encoding.h"
 #include "base/format.h"
 #include "base/hash.h"
 #include "models/catalogue.h"
+#include "models/file_facts.h"
 #include "models/json_file.h"
 #include "models/safetensors.h"
 
@@ -16,8 +15,6 @@ namespace {
 
 constexpr std::string_view kWeightsFile = "model.safetensors";
 constexpr std::size_t kTokenizerBytesMax = 64 << 20;
-constexpr std::size_t kSamples = 16;
-constexpr std::size_t kSampleBytes = 4096;
 
 // Everything that decides the vectors. The weights themselves come after these.
 constexpr std::array<std::string_view, 7> kHashedFiles = {
@@ -54,19 +51,9 @@ Result<void> hash_files(const fs::path& folder, Sha256& hash, Model& model) {
     return {};
 }
 
-// The header, the size and a few blocks of the data: two fine-tunings of one model share the first
-// two, and differ nearly everywhere in the third. Reading all of it would cost seconds at every
-// start.
 void hash_weights(const Safetensors& weights, Sha256& hash) {
-    const std::span<const std::byte> bytes = weights.bytes();
-    const std::size_t data_offset = weights.header().data_offset;
-    hash_field(hash, kWeightsFile, std::to_string(bytes.size()));
-    hash.update(bytes.first(data_offset));
-    const std::span<const std::byte> data = bytes.subspan(data_offset);
-    for (std::size_t i = 0; i < kSamples; ++i) {
-        const std::size_t at = data.size() / kSamples * i;
-        hash.update(data.subspan(at, std::min(kSampleBytes, data.size() - at)));
-    }
+    hash_field(hash, kWeightsFile, std::to_string(weights.bytes().size()));
+    hash_sampled(hash, weights.bytes(), weights.header().data_offset);
 }
 
 std::uint64_t elements(const SafetensorsHeader::Entry& entry) {
@@ -115,14 +102,6 @@ Result<std::unique_ptr<Safetensors>> open_weights(const fs::path& folder) {
         }
     }
     return weights;
-}
-
-std::int64_t modified_unix_ns(const fs::path& file) {
-    std::error_code error;
-    const auto time = fs::last_write_time(file, error);
-    if (error) return 0;
-    const auto system = std::chrono::file_clock::to_sys(time);
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(system.time_since_epoch()).count();
 }
 
 }  // namespace

@@ -19,7 +19,80 @@ void settle(const ModelMetrics& metrics, const Result<inference::EmbedReply>& re
     metrics.tokens.add(tokens);
 }
 
+// Passes everything on and notes when the first and the last token came.
+class MeteringSink final : public inference::Sink {
+  public:
+    explicit MeteringSink(inference::Sink& next) : next_(next) {}
+
+    void begin(inference::Origin origin) override { next_.begin(std::move(origin)); }
+    Awaitable<Result<void>> push(boost::json::object event) override {
+        last_ = Clock::now();
+        if (first_ == Clock::time_point{}) first_ = last_;
+        co_return co_await next_.push(std::move(event));
+    }
+    Awaitable<Result<void>> alive() override { co_return co_await next_.alive(); }
+
+    bool said_something() const { return first_ != Clock::time_point{}; }
+    Clock::time_point first() const { return first_; }
+    Clock::time_point last() const { return last_; }
+
+  private:
+    inference::Sink& next_;
+    Clock::time_point first_{};
+    Clock::time_point last_{};
+};
+
+double seconds_of(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
+void add(const metrics::Counter& counter, const std::optional<std::uint64_t>& count) {
+    if (count) counter.add(static_cast<double>(*count));
+}
+
+void settle(const GenerateMetrics& metrics, const Result<inference::GenerateReply>& reply,
+            const MeteringSink& sink, Clock::time_point start) {
+    metrics.seconds.observe(seconds_of(Clock::now() - start));
+    if (sink.said_something())
+        metrics.first_token_seconds.observe(seconds_of(sink.first() - start));
+    if (!reply) {
+        (reply.error().code == Code::Cancelled ? metrics.left : metrics.failed).add();
+        return;
+    }
+    metrics.succeeded.add();
+    const inference::Usage& usage = reply->usage;
+    add(metrics.prompt_tokens, usage.prompt_tokens);
+    add(metrics.cached_tokens, usage.cached_tokens);
+    add(metrics.completion_tokens, usage.completion_tokens);
+    if (usage.completion_tokens && *usage.completion_tokens > 1) {
+        const auto others = static_cast<double>(*usage.completion_tokens - 1);
+        metrics.per_token_seconds.observe(seconds_of(sink.last() - sink.first()) / others);
+    }
+}
+
 }  // namespace
+
+GenerateMetrics::GenerateMetrics(metrics::Registry& registry, const std::string& model)
+    : succeeded(registry.counter("hearth_requests_total", "Requests by model and outcome",
+                                 {{"model", model}, {"operation", "generate"}, {"outcome", "ok"}})),
+      failed(registry.counter("hearth_requests_total", "Requests by model and outcome",
+                              {{"model", model}, {"operation", "generate"}, {"outcome", "error"}})),
+      left(registry.counter("hearth_requests_total", "Requests by model and outcome",
+                            {{"model", model}, {"operation", "generate"}, {"outcome", "left"}})),
+      prompt_tokens(registry.counter("hearth_prompt_tokens_total",
+                                     "Tokens of prompts, cached ones included",
+                                     {{"model", model}})),
+      cached_tokens(registry.counter("hearth_cached_tokens_total",
+                                     "Tokens of prompts that the engine still had",
+                                     {{"model", model}})),
+      completion_tokens(registry.counter("hearth_completion_tokens_total", "Tokens generated",
+                                         {{"model", model}})),
+      seconds(registry.histogram("hearth_request_seconds", "Time from routing to the answer",
+                                 {{"model", model}, {"operation", "generate"}})),
+      first_token_seconds(registry.histogram("hearth_first_token_seconds",
+                                             "Time from routing to the first token",
+                                             {{"model", model}})),
+      per_token_seconds(registry.histogram("hearth_token_seconds",
+                                           "Mean time per token of an answer after its first",
+                                           {{"model", model}})) {}
 
 ModelMetrics::ModelMetrics(metrics::Registry& registry, const std::string& model)
     : succeeded(registry.counter("hearth_requests_total", "Requests by model and outcome",
@@ -49,6 +122,32 @@ Awaitable<Result<Served>> Serve::embed(inference::EmbedRequest request, Deadline
                     {"compute", served.reply.compute_time},
                     {"call", called - routed}};
     co_return served;
+}
+
+Awaitable<Result<inference::GenerateReply>> Serve::generate(inference::GenerateRequest request,
+                                                            inference::Sink& sink,
+                                                            Deadline deadline) const {
+    const auto start = Clock::now();
+    CO_TRY(const auto target, route_(request.model));
+    const inference::BackendInfo info = target->backend->info();
+    sink.begin({.model = info.model, .backend = info.name});
+    MeteringSink metered(sink);
+    auto reply = co_await target->backend->generate(std::move(request), metered, deadline);
+    settle(target->generate_metrics, reply, metered, start);
+    co_return reply;
+}
+
+Awaitable<Result<boost::json::object>> Serve::inquire(inference::InquiryRequest request,
+                                                      Deadline deadline) const {
+    CO_TRY(const auto target, route_(request.model));
+    co_return co_await target->backend->inquire(std::move(request), deadline);
+}
+
+Awaitable<Result<std::chrono::nanoseconds>> Serve::load(
+    std::string_view model, std::optional<std::chrono::milliseconds> keep_alive,
+    Deadline deadline) const {
+    CO_TRY(const auto target, route_(model));
+    co_return co_await target->backend->load(keep_alive, deadline);
 }
 
 }  // namespace hearth::pipeline

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,10 +26,25 @@ struct ModelMetrics {
     metrics::Histogram seconds;
 };
 
+// The same of generated answers.
+struct GenerateMetrics {
+    GenerateMetrics(metrics::Registry& registry, const std::string& model);
+    metrics::Counter succeeded;
+    metrics::Counter failed;
+    metrics::Counter left;  // by callers before the end
+    metrics::Counter prompt_tokens;
+    metrics::Counter cached_tokens;
+    metrics::Counter completion_tokens;
+    metrics::Histogram seconds;
+    metrics::Histogram first_token_seconds;  // TTFT, loading included
+    metrics::Histogram per_token_seconds;    // TPOT: mean of an answer, after its first token
+};
+
 // Where a request goes. Immutable, shared by every request on its way.
 struct Target {
     std::shared_ptr<inference::Backend> backend;
     ModelMetrics metrics;
+    GenerateMetrics generate_metrics;
 };
 
 // One step of a request with the time it took, for server-timing.
@@ -55,6 +71,16 @@ class Serve {
 
     // Errors: those of Route and of inference::Backend::embed.
     Awaitable<Result<Served>> embed(inference::EmbedRequest request, Deadline deadline) const;
+    // Errors: those of Route, of inference::Backend::generate and of the sink.
+    Awaitable<Result<inference::GenerateReply>> generate(inference::GenerateRequest request,
+                                                         inference::Sink& sink,
+                                                         Deadline deadline) const;
+    Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
+                                                   Deadline deadline) const;
+    // Brings a model into memory, or (keep_alive 0) takes it out. Returns the time it took.
+    Awaitable<Result<std::chrono::nanoseconds>> load(
+        std::string_view model, std::optional<std::chrono::milliseconds> keep_alive,
+        Deadline deadline) const;
 
   private:
     Route route_;

@@ -17,6 +17,21 @@ class ScriptedBackend final : public inference::Backend {
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest, Deadline) override {
         co_return reply_;
     }
+    Awaitable<Result<inference::GenerateReply>> generate(inference::GenerateRequest,
+                                                         inference::Sink& sink, Deadline) override {
+        for (int i = 0; i < 3; ++i) CO_TRY_VOID(co_await sink.push({{"token", i}}));
+        if (!reply_) co_return fail(reply_.error());
+        co_return inference::GenerateReply{.usage = {.prompt_tokens = 5, .completion_tokens = 3},
+                                           .load_time = {}};
+    }
+    Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
+                                                   Deadline) override {
+        co_return request.body;
+    }
+    Awaitable<Result<std::chrono::nanoseconds>> load(std::optional<std::chrono::milliseconds>,
+                                                     Deadline) override {
+        co_return std::chrono::nanoseconds(7);
+    }
     inference::Health probe() const override { return inference::Health::Ready; }
 
   private:
@@ -27,16 +42,46 @@ struct Fixture {
     metrics::Registry registry;
     boost::asio::io_context io{1};
 
-    Result<Served> embed(Result<inference::EmbedReply> reply, const std::string& model = "m") {
+    Serve make(Result<inference::EmbedReply> reply) {
         const auto target = std::make_shared<const Target>(
-            std::make_shared<ScriptedBackend>(std::move(reply)), ModelMetrics(registry, "m"));
-        const Serve serve([&](std::string_view name) -> Result<std::shared_ptr<const Target>> {
+            std::make_shared<ScriptedBackend>(std::move(reply)), ModelMetrics(registry, "m"),
+            GenerateMetrics(registry, "m"));
+        return Serve([target](std::string_view name) -> Result<std::shared_ptr<const Target>> {
             if (name == "m") return target;
             return fail(Code::NotFound, "no such model");
         });
-        return runtime::run_blocking(io, serve.embed({.model = model, .inputs = {"text"}},
-                                                     Deadline::after(std::chrono::seconds(1))));
     }
+    Result<Served> embed(Result<inference::EmbedReply> reply, const std::string& model = "m") {
+        const Serve serve = make(std::move(reply));
+        return runtime::run_blocking(io, serve.embed({.model = model, .inputs = {"text"}}, soon()));
+    }
+    Result<inference::GenerateReply> generate(Result<inference::EmbedReply> reply,
+                                              inference::Sink& sink) {
+        const Serve serve = make(std::move(reply));
+        inference::GenerateRequest request;
+        request.model = "m";
+        return runtime::run_blocking(io, serve.generate(std::move(request), sink, soon()));
+    }
+    static Deadline soon() { return Deadline::after(std::chrono::seconds(1)); }
+};
+
+// Keeps what it is given, and leaves after `events_max`.
+class RecordingSink final : public inference::Sink {
+  public:
+    explicit RecordingSink(std::size_t events_max) : events_max_(events_max) {}
+    void begin(inference::Origin origin) override { backend = origin.backend; }
+    Awaitable<Result<void>> push(boost::json::object) override {
+        if (events == events_max_) co_return fail(Code::Cancelled, "left");
+        ++events;
+        co_return Result<void>();
+    }
+    Awaitable<Result<void>> alive() override { co_return Result<void>(); }
+
+    std::string backend;
+    std::size_t events = 0;
+
+  private:
+    const std::size_t events_max_;
 };
 
 TEST(Serve, ReturnsTheAnswerWithBackendAndSteps) {
@@ -64,6 +109,29 @@ TEST(Serve, AnUnknownModelReachesNoBackend) {
     ASSERT_FALSE(served);
     EXPECT_EQ(served.error().code, Code::NotFound);
     EXPECT_NE(fixture.registry.expose().find("outcome=\"ok\"} 0"), std::string::npos);
+}
+
+TEST(Serve, GeneratesIntoTheSinkAndCountsTokens) {
+    Fixture fixture;
+    RecordingSink sink(10);
+    const auto reply = fixture.generate(inference::EmbedReply{}, sink);
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(sink.backend, "scripted");
+    EXPECT_EQ(sink.events, 3U);
+    const std::string exposed = fixture.registry.expose();
+    EXPECT_TRUE(exposed.contains("hearth_completion_tokens_total{model=\"m\"} 3")) << exposed;
+    EXPECT_TRUE(exposed.contains("hearth_prompt_tokens_total{model=\"m\"} 5")) << exposed;
+    EXPECT_TRUE(exposed.contains("hearth_first_token_seconds_count{model=\"m\"} 1")) << exposed;
+}
+
+TEST(Serve, ACallerWhoLeavesIsNoFailureOfTheModel) {
+    Fixture fixture;
+    RecordingSink sink(1);
+    const auto reply = fixture.generate(inference::EmbedReply{}, sink);
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, Code::Cancelled);
+    EXPECT_TRUE(fixture.registry.expose().contains(
+        R"(hearth_requests_total{model="m",operation="generate",outcome="left"} 1)"));
 }
 
 }  // namespace

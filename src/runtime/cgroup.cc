@@ -1,6 +1,7 @@
-#include "runtime/cpu_quota.h"
+#include "runtime/cgroup.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -43,7 +44,31 @@ std::optional<double> v1_limit(const std::filesystem::path& group) {
     return ratio(quota, period);
 }
 
+// One number; "max" is none, and version 1 writes "no limit" as a number beyond all memory.
+std::optional<double> number_in(const std::filesystem::path& file) {
+    constexpr double kUnlimited = 1e18;
+    std::istringstream text(read_text(file));
+    double value = 0;
+    if (!(text >> value) || value <= 0 || value > kUnlimited) return std::nullopt;
+    return value;
+}
+
+std::optional<double> v2_memory(const std::filesystem::path& group) {
+    return number_in(group / "memory.max");
+}
+
+std::optional<double> v1_memory(const std::filesystem::path& group) {
+    return number_in(group / "memory.limit_in_bytes");
+}
+
 using Limit = std::optional<double> (*)(const std::filesystem::path&);
+
+// What the two versions call a controller's limit.
+struct Controller {
+    std::string_view name;
+    Limit v1;
+    Limit v2;
+};
 
 // The tightest limit between `group` and the mount. Inside a container the named group is often not
 // visible; then only the mount's own limit is read.
@@ -62,10 +87,10 @@ std::optional<double> tightest(const std::filesystem::path& mount, std::string_v
     return found;
 }
 
-bool lists_cpu(std::string_view controllers) {
+bool lists(std::string_view controllers, std::string_view name) {
     while (!controllers.empty()) {
         const std::size_t comma = std::min(controllers.find(','), controllers.size());
-        if (controllers.substr(0, comma) == "cpu") return true;
+        if (controllers.substr(0, comma) == name) return true;
         controllers.remove_prefix(std::min(comma + 1, controllers.size()));
     }
     return false;
@@ -78,10 +103,8 @@ std::size_t affinity() {
     return std::max(1U, std::thread::hardware_concurrency());
 }
 
-}  // namespace
-
-std::optional<double> cgroup_cpu_limit(const std::filesystem::path& root,
-                                       std::string_view membership) {
+std::optional<double> find_limit(const std::filesystem::path& root, std::string_view membership,
+                                 const Controller& controller) {
     std::optional<double> found;
     auto consider = [&found](std::optional<double> value) {
         if (value && (!found || *value < *found)) found = value;
@@ -97,13 +120,33 @@ std::optional<double> cgroup_cpu_limit(const std::filesystem::path& root,
         const std::string_view controllers = line.substr(first + 1, second - first - 1);
         const std::string_view group = line.substr(second + 1);
         if (controllers.empty()) {
-            consider(tightest(root, group, v2_limit));
-        } else if (lists_cpu(controllers)) {
-            consider(tightest(root / std::string(controllers), group, v1_limit));
-            consider(tightest(root / "cpu", group, v1_limit));
+            consider(tightest(root, group, controller.v2));
+        } else if (lists(controllers, controller.name)) {
+            consider(tightest(root / std::string(controllers), group, controller.v1));
+            consider(tightest(root / controller.name, group, controller.v1));
         }
     }
     return found;
+}
+
+}  // namespace
+
+std::optional<double> cgroup_cpu_limit(const std::filesystem::path& root,
+                                       std::string_view membership) {
+    return find_limit(root, membership, {.name = "cpu", .v1 = v1_limit, .v2 = v2_limit});
+}
+
+std::optional<double> cgroup_memory_limit(const std::filesystem::path& root,
+                                          std::string_view membership) {
+    return find_limit(root, membership, {.name = "memory", .v1 = v1_memory, .v2 = v2_memory});
+}
+
+std::uint64_t usable_memory() {
+    const auto pages = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES)));
+    const auto machine = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const auto limit = cgroup_memory_limit("/sys/fs/cgroup", read_text("/proc/self/cgroup"));
+    if (!limit) return machine;
+    return std::min(machine, static_cast<std::uint64_t>(*limit));
 }
 
 std::size_t cpu_quota() {

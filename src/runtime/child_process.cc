@@ -291,7 +291,7 @@ class LineReader : public std::enable_shared_from_this<LineReader> {
 // What outlives the ChildProcess while operations end: descriptors, readers, the exit status.
 struct Watch : std::enable_shared_from_this<Watch> {
     Watch(asio::io_context& io, pid_t pid_in, UniqueFd pidfd)
-        : pid(pid_in), exit_descriptor(io, pidfd.release()), ended(io) {
+        : pid(pid_in), exit_descriptor(io, pidfd.release()), ended(io), grace_over(io) {
         ended.expires_at(asio::steady_timer::time_point::max());
     }
 
@@ -318,6 +318,16 @@ struct Watch : std::enable_shared_from_this<Watch> {
         life_line.reset();
         for (const auto& reader : readers) reader->drain();
         ended.cancel();
+        grace_over.cancel();
+    }
+
+    // Nobody owns the child any more: the wait for its end, which keeps this alive, reaps it.
+    void end_gently(std::chrono::milliseconds grace) {
+        kill_group(SIGTERM);
+        grace_over.expires_after(grace);
+        grace_over.async_wait([self = shared_from_this()](boost::system::error_code error) {
+            if (!error) self->kill_group(SIGKILL);
+        });
     }
 
     void kill_group(int number) const {
@@ -327,6 +337,7 @@ struct Watch : std::enable_shared_from_this<Watch> {
     const pid_t pid;
     asio::posix::stream_descriptor exit_descriptor;
     asio::steady_timer ended;
+    asio::steady_timer grace_over;
     UniqueFd life_line;
     std::vector<std::shared_ptr<LineReader>> readers;
     std::optional<ExitStatus> status;
@@ -334,11 +345,16 @@ struct Watch : std::enable_shared_from_this<Watch> {
 
 class Child final : public ChildProcess {
   public:
-    explicit Child(std::shared_ptr<Watch> watch) : watch_(std::move(watch)) {}
+    Child(std::shared_ptr<Watch> watch, std::chrono::milliseconds grace)
+        : watch_(std::move(watch)), grace_(grace) {}
 
     ~Child() override {
         for (const auto& reader : watch_->readers) reader->close();
         if (watch_->status) return;
+        if (grace_.count() > 0) {
+            watch_->end_gently(grace_);
+            return;
+        }
         watch_->kill_group(SIGKILL);
         watch_->life_line.reset();
         abandon();
@@ -346,6 +362,7 @@ class Child final : public ChildProcess {
 
     int pid() const override { return watch_->pid; }
     void signal(int number) override { watch_->kill_group(number); }
+    bool has_ended() const override { return watch_->status.has_value(); }
 
     Awaitable<ExitStatus> wait() override {
         const std::shared_ptr<Watch> watch = watch_;
@@ -370,6 +387,7 @@ class Child final : public ChildProcess {
     }
 
     std::shared_ptr<Watch> watch_;
+    const std::chrono::milliseconds grace_;
 };
 
 }  // namespace
@@ -392,7 +410,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(asio::io_context& io,
         watch->readers.push_back(std::make_shared<LineReader>(io, std::move(pipe->read), on_line));
     }
     watch->start();
-    return std::make_unique<Child>(std::move(watch));
+    return std::make_unique<Child>(std::move(watch), options.grace);
 }
 
 }  // namespace hearth::runtime

@@ -23,6 +23,8 @@ struct ChildOptions {
     // Called on the shard with each line the child writes to stderr or stdout, without its newline;
     // lines over 4 KiB arrive in pieces.
     std::function<void(std::string_view line)> on_line;
+    // What the destructor gives it between SIGTERM and SIGKILL, on the shard's loop; 0: nothing.
+    std::chrono::milliseconds grace{0};
 };
 
 // How a child ended.
@@ -34,8 +36,8 @@ struct ExitStatus {
 // A child process in its own process group that dies with us: PR_SET_PDEATHSIG, and a pipe on the
 // child's descriptor 3 ("life line") whose end-of-file tells it that the parent is gone, however it
 // died. It starts with no other descriptor of ours, no signal blocked or ignored, and /dev/null as
-// its input. Shard-local. The destructor kills the group (SIGKILL) and reaps. Errors of start:
-// NotFound (no such program, or not one that can run), Internal.
+// its input. Shard-local. The destructor kills the group (SIGKILL, after `grace` if there is any)
+// and reaps. Errors of start: NotFound (no such program, or not one that can run), Internal.
 class ChildProcess {
   public:
     static Result<std::unique_ptr<ChildProcess>> start(boost::asio::io_context& io,
@@ -43,6 +45,8 @@ class ChildProcess {
     virtual ~ChildProcess() = default;
     virtual int pid() const = 0;
     virtual void signal(int number) = 0;  // to the whole group
+    // Every line it left has been handed over.
+    virtual bool has_ended() const = 0;
     // Suspends until the child has ended, every line it left has been handed over and its group is
     // killed. {-1, 0} when cancelled. May be awaited once.
     virtual Awaitable<ExitStatus> wait() = 0;

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <cstdlib>
+#include <filesystem>
+#include <thread>
 
 #include "base/unique_fd.h"
 #include "testing/processes.h"
@@ -26,20 +28,22 @@ struct Started {
 };
 
 Started start(boost::asio::io_context& io, std::string program, std::vector<std::string> arguments,
-              std::vector<std::string> environment = {}) {
+              std::vector<std::string> environment = {}, std::chrono::milliseconds grace = 0ms) {
     auto lines = std::make_shared<std::vector<std::string>>();
     auto child =
         ChildProcess::start(io, {.program = std::move(program),
                                  .arguments = std::move(arguments),
                                  .environment = std::move(environment),
-                                 .on_line = [lines](auto line) { lines->emplace_back(line); }});
+                                 .on_line = [lines](auto line) { lines->emplace_back(line); },
+                                 .grace = grace});
     EXPECT_TRUE(child) << child.error().message;
     return {child ? *std::move(child) : nullptr, lines};
 }
 
 Started start_shell(boost::asio::io_context& io, const std::string& script,
-                    std::vector<std::string> environment = {}) {
-    return start(io, "/bin/sh", {"-c", script}, std::move(environment));
+                    std::vector<std::string> environment = {},
+                    std::chrono::milliseconds grace = 0ms) {
+    return start(io, "/bin/sh", {"-c", script}, std::move(environment), grace);
 }
 
 // Runs the io_context until there is a line, and returns it.
@@ -147,6 +151,25 @@ TEST(ChildProcess, IsKilledWithItsWholeGroupWhenTheOwnerLetsGo) {
     started.child.reset();
     EXPECT_TRUE(eventually([&] { return is_dead(child) && is_dead(grandchild); }));
     EXPECT_TRUE(eventually([&] { return ::kill(child, 0) != 0; })) << "not reaped";
+}
+
+TEST(ChildProcess, HasAGraceToPutThingsInOrder) {
+    const auto folder =
+        std::filesystem::temp_directory_path() / ("grace-" + std::to_string(::getpid()));
+    boost::asio::io_context io;
+    for (const bool obeys : {true, false}) {
+        const std::string last = obeys ? "mkdir " + folder.string() + "; exit" : ":";
+        Started started = start_shell(
+            io, "trap '" + last + "' TERM; echo ready; while :; do sleep 0.01; done", {}, 300ms);
+        ASSERT_EQ(first_line(io, started), "ready");
+        const int pid = started.child->pid();
+        started.child.reset();
+        EXPECT_EQ(::kill(pid, 0), 0) << "killed at once";
+        io.restart();
+        io.run();  // until the child is reaped
+        EXPECT_NE(::kill(pid, 0), 0) << obeys;
+    }
+    EXPECT_TRUE(std::filesystem::remove(folder));
 }
 
 TEST(ChildProcess, LeavesNoGrandchildWhenItEndsByItself) {

@@ -7,7 +7,7 @@
 #include <future>
 #include <stdexcept>
 
-#include "runtime/cpu_quota.h"
+#include "runtime/cgroup.h"
 #include "runtime/deadline.h"
 #include "runtime/shard.h"
 #include "runtime/task_group.h"
@@ -53,8 +53,22 @@ TEST(CpuQuota, ReadsVersionOneUnderEitherMountName) {
     EXPECT_EQ(runtime::cgroup_cpu_limit(cgroups.path, "4:cpu:/box\n"), std::nullopt);
 }
 
+TEST(MemoryLimit, IsTheTightestOfEitherVersion) {
+    Folder cgroups;
+    cgroups.write("memory.max", "max\n");
+    cgroups.write("box/memory.max", "1073741824\n");
+    cgroups.write("box/in/memory.max", "2147483648\n");
+    cgroups.write("memory/box/memory.limit_in_bytes", "9223372036854771712\n");
+    cgroups.write("memory/memory.limit_in_bytes", "4096\n");
+    EXPECT_EQ(runtime::cgroup_memory_limit(cgroups.path, "0::/box/in\n"), 1073741824.0);
+    EXPECT_EQ(runtime::cgroup_memory_limit(cgroups.path, "0::/other\n"), std::nullopt);
+    EXPECT_EQ(runtime::cgroup_memory_limit(cgroups.path, "3:memory:/box\n"), 4096.0);
+    EXPECT_GT(runtime::usable_memory(), 1U << 20);
+}
+
 TEST(CpuQuota, IsUnlimitedWhenNothingCanBeRead) {
     EXPECT_EQ(runtime::cgroup_cpu_limit("/nonexistent", "0::/\n1:cpu:/a\nnonsense"), std::nullopt);
+    EXPECT_EQ(runtime::cgroup_memory_limit("/nonexistent", "0::/\n1:memory:/a"), std::nullopt);
     EXPECT_GE(runtime::cpu_quota(), 1U);
 }
 

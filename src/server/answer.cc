@@ -8,13 +8,6 @@
 namespace hearth::server {
 namespace {
 
-// Unique over restarts by its random part, over requests by its count.
-std::string next_request_id() {
-    static const std::uint32_t process = std::random_device()();
-    static std::atomic<std::uint64_t> count = 0;
-    return format("{:08x}{:010x}", process, count.fetch_add(1, std::memory_order_relaxed));
-}
-
 std::string server_timing(const std::vector<pipeline::Step>& steps) {
     std::string out;
     for (const auto& step : steps) {
@@ -24,21 +17,40 @@ std::string server_timing(const std::vector<pipeline::Step>& steps) {
     return out;
 }
 
+void add_headers(http::Headers& headers, const Provenance& provenance) {
+    headers.add("x-hearth-request-id", next_request_id());
+    if (!provenance.backend.empty()) {
+        headers.add("x-hearth-model", provenance.model);
+        headers.add("x-hearth-backend", provenance.backend);
+    }
+    if (!provenance.steps.empty()) headers.add("server-timing", server_timing(provenance.steps));
+    if (!provenance.allow.empty()) headers.add("allow", provenance.allow);
+}
+
 }  // namespace
+
+std::string next_request_id() {
+    static const std::uint32_t process = std::random_device()();
+    static std::atomic<std::uint64_t> count = 0;
+    return format("{:08x}{:010x}", process, count.fetch_add(1, std::memory_order_relaxed));
+}
+
+Awaitable<Result<void>> start_answer(http::Exchange& exchange, std::string_view content_type,
+                                     const Provenance& provenance) {
+    http::Response head{.content_type = std::string(content_type)};
+    add_headers(head.headers, provenance);
+    head.headers.add("cache-control", "no-cache");
+    co_return co_await exchange.start(std::move(head));
+}
 
 Awaitable<void> answer(http::Exchange& exchange, api::Reply reply, Provenance provenance) {
     http::Response response{.status = reply.status,
                             .content_type = std::move(reply.content_type),
                             .body = std::move(reply.body)};
-    auto& headers = response.headers;
-    headers.add("x-hearth-request-id", next_request_id());
-    if (!provenance.backend.empty()) {
-        headers.add("x-hearth-model", std::move(provenance.model));
-        headers.add("x-hearth-backend", std::move(provenance.backend));
+    add_headers(response.headers, provenance);
+    if (reply.retry_after) {
+        response.headers.add("retry-after", format("{}", reply.retry_after->count()));
     }
-    if (!provenance.steps.empty()) headers.add("server-timing", server_timing(provenance.steps));
-    if (!provenance.allow.empty()) headers.add("allow", std::move(provenance.allow));
-    if (reply.retry_after) headers.add("retry-after", format("{}", reply.retry_after->count()));
     (void)co_await exchange.send(std::move(response));
 }
 

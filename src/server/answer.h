@@ -3,6 +3,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "api/reply.h"
 #include "http/server.h"
@@ -23,5 +24,12 @@ struct Provenance {
 // and, where a backend answered, x-hearth-model and x-hearth-backend. A client that has left is not
 // an error.
 Awaitable<void> answer(http::Exchange& exchange, api::Reply reply, Provenance provenance = {});
+
+// The same headers, before an answer that is streamed.
+Awaitable<Result<void>> start_answer(http::Exchange& exchange, std::string_view content_type,
+                                     const Provenance& provenance);
+
+// Unique over restarts by its random part, over requests by its count.
+std::string next_request_id();
 
 }  // namespace hearth::server

@@ -76,10 +76,12 @@ Result<void> serve_until_signal(const Config& config,
     runtime::Shards shards(config.server.shards);
     Workers workers(config, shards, registry);
     const pipeline::Serve serve([&](std::string_view model) { return workers.route(model); });
+    ModelStore store(workers, config.store_dir());
     Gateway gateway{.config = config,
                     .registry = registry,
                     .workers = workers,
                     .serve = serve,
+                    .store = store,
                     .started_unix = std::time(nullptr)};
     http::Server server(shards, config.server.http,
                         [&](http::Exchange& exchange) { return dispatch(gateway, exchange); });

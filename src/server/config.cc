@@ -30,8 +30,9 @@ void visit(ConfigVisitor& keys, ServerSection& section) {
 }
 
 void visit(ConfigVisitor& keys, ModelsSection& section) {
-    keys.list("directories", "folders of model folders, beside <data_dir>/models",
-              section.directories);
+    keys.list("directories", "folders of models, beside <data_dir>/models", section.directories);
+    keys.flag("ollama_store", "serve the models of an Ollama installation", section.ollama_store);
+    keys.flag("hub_cache", "serve models in the cache of the Hugging Face hub", section.hub_cache);
     keys.flag("preload", "start a worker for every model at once", section.preload);
 }
 
@@ -46,6 +47,40 @@ void visit(ConfigVisitor& keys, EncoderSection& section) {
     keys.time("idle_unload", "unload a model unused for this long; 0: never", section.idle_unload);
 }
 
+void visit(ConfigVisitor& keys, LlamaSection& section) {
+    keys.text("command", "llama-server; empty: the one setup built", section.command, {});
+    keys.size("parallel", "answers of one model generated at once", section.parallel, 1, 256);
+    keys.size("context", "tokens they share; 0: the model's, at most 32768", section.context, 0,
+              1 << 24);
+    keys.size("batch", "tokens of one decode", section.batch, 32, 1 << 16);
+    keys.size("micro_batch", "tokens computed at once", section.micro_batch, 32, 1 << 16);
+    keys.size("threads", "of one model; 0: one per usable core", section.threads, 0, 1024);
+    keys.text("kv_type", "how keys and values are held", section.kv_type,
+              {"f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"});
+    keys.size("prompt_cache_mib", "host memory for past prompts, per model",
+              section.prompt_cache_mib, 0, 1 << 20);
+    keys.text("gpu_layers", "layers on the GPU: a number, `auto` or `all`; empty: auto",
+              section.gpu_layers, {});
+    keys.text("devices", "devices to use, separated by commas; empty: all", section.devices, {});
+    keys.list("rpc", "llama.cpp RPC servers, HOST:PORT; on trusted networks only", section.rpc);
+    keys.list("arguments", "more flags for llama-server", section.arguments);
+    keys.time("start_time", "process start to ready", section.start_time);
+    keys.time("hang_time", "a process silent for longer is killed", section.hang_time);
+    keys.time("keep_alive", "unload a model unused for this long; 0: never", section.keep_alive);
+    keys.time("request_time", "from a complete request to the end of its answer",
+              section.request_time);
+}
+
+void visit(ConfigVisitor& keys, MemorySection& section) {
+    keys.size("budget_mib", "memory of the machine for models; 0: four fifths of it",
+              section.budget_mib, 0, 1 << 24);
+    keys.list("devices", "memory of accelerators for models, `CUDA0=20000` in MiB",
+              section.devices);
+    keys.time("patience", "a load that waited longer makes a model in use finish and leave",
+              section.patience);
+    keys.time("wait_time", "a load waits for room at most this long", section.wait_time);
+}
+
 void visit(ConfigVisitor& keys, LogSection& section) {
     keys.text("level", "least severe line written", section.level,
               {"debug", "info", "warn", "error", "off"});
@@ -56,6 +91,8 @@ void visit(ConfigVisitor& keys, Config& config) {
     keys.section("server", [&] { visit(keys, config.server); });
     keys.section("models", [&] { visit(keys, config.models); });
     keys.section("encoder", [&] { visit(keys, config.encoder); });
+    keys.section("llama", [&] { visit(keys, config.llama); });
+    keys.section("memory", [&] { visit(keys, config.memory); });
     keys.section("log", [&] { visit(keys, config.log); });
 }
 
@@ -65,18 +102,36 @@ std::filesystem::path home_folder(const char* variable, const char* below_home) 
     return std::filesystem::path(home != nullptr ? home : "/") / below_home;
 }
 
+std::filesystem::path hub_cache_folder() {
+    if (const char* set = std::getenv("HF_HUB_CACHE"); set != nullptr && *set != '\0') return set;
+    return home_folder("HF_HOME", ".cache/huggingface") / "hub";
+}
+
 }  // namespace
+
+std::filesystem::path LlamaSection::program() const {
+    return command.empty() ? HEARTH_LLAMA_SERVER : command;
+}
 
 std::filesystem::path Config::data_dir() const {
     if (!server.data_dir.empty()) return server.data_dir;
     return home_folder("XDG_DATA_HOME", ".local/share") / "hearth";
 }
 
-std::vector<std::filesystem::path> Config::models_directories() const {
-    std::vector<std::filesystem::path> folders = {data_dir() / "models"};
-    folders.insert(folders.end(), models.directories.begin(), models.directories.end());
-    folders.emplace_back(HEARTH_DEFAULT_MODELS);
-    return folders;
+std::filesystem::path Config::store_dir() const { return data_dir() / "store"; }
+
+std::vector<models::Source> Config::model_sources() const {
+    using models::Home;
+    std::vector<models::Source> sources = {{data_dir() / "models", Home::Folder},
+                                           {store_dir(), Home::OwnStore}};
+    for (const auto& folder : models.directories) sources.push_back({folder, Home::Folder});
+    if (models.ollama_store) {
+        sources.push_back({home_folder("OLLAMA_MODELS", ".ollama/models"), Home::OllamaStore});
+        sources.push_back({"/usr/share/ollama/.ollama/models", Home::OllamaStore});
+    }
+    if (models.hub_cache) sources.push_back({hub_cache_folder(), Home::HubCache});
+    sources.push_back({HEARTH_DEFAULT_MODELS, Home::Folder});
+    return sources;
 }
 
 Environment hearth_environment() {

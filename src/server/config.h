@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "http/server.h"
+#include "models/catalogue.h"
 
 namespace hearth::server {
 
@@ -24,6 +25,8 @@ struct ServerSection {
 
 struct ModelsSection {
     std::vector<std::string> directories;  // beside <data_dir>/models
+    bool ollama_store = true;
+    bool hub_cache = true;
     bool preload = false;
 };
 
@@ -37,6 +40,36 @@ struct EncoderSection {
     std::chrono::milliseconds idle_unload{0};
 };
 
+// Text generation: llama.cpp's llama-server, one process per GGUF model.
+struct LlamaSection {
+    std::string command;  // empty: the one setup built
+    std::size_t parallel = 16;
+    std::size_t context = 0;
+    std::size_t batch = 2048;
+    std::size_t micro_batch = 512;
+    std::size_t threads = 0;
+    std::string kv_type = "f16";
+    std::size_t prompt_cache_mib = 0;
+    std::string gpu_layers;
+    std::string devices;
+    std::vector<std::string> rpc;
+    std::vector<std::string> arguments;
+    std::chrono::milliseconds start_time{300'000};
+    std::chrono::milliseconds hang_time{120'000};
+    std::chrono::milliseconds keep_alive{300'000};
+    std::chrono::milliseconds request_time{3'600'000};
+
+    std::filesystem::path program() const;
+};
+
+// What models in memory may take together.
+struct MemorySection {
+    std::size_t budget_mib = 0;        // of the machine; 0: four fifths of what it has
+    std::vector<std::string> devices;  // "CUDA0=20000": MiB of an accelerator
+    std::chrono::milliseconds patience{5'000};
+    std::chrono::milliseconds wait_time{120'000};
+};
+
 struct LogSection {
     std::string level = "info";
     bool access = false;
@@ -47,11 +80,17 @@ struct Config {
     ServerSection server;
     ModelsSection models;
     EncoderSection encoder;
+    LlamaSection llama;
+    MemorySection memory;
     LogSection log;
 
     std::filesystem::path data_dir() const;
-    // <data_dir>/models, then models.directories, then where setup put the default model.
-    std::vector<std::filesystem::path> models_directories() const;
+    // <data_dir>/models, the own store, models.directories, the Ollama store ($OLLAMA_MODELS, else
+    // the user's and the system service's), the Hugging Face hub's cache ($HF_HUB_CACHE,
+    // $HF_HOME/hub), then where setup put the default model. The earlier one wins a name.
+    std::vector<models::Source> model_sources() const;
+    // What the server pulls and creates: models/store.h.
+    std::filesystem::path store_dir() const;
 };
 
 using Environment = std::map<std::string, std::string, std::less<>>;

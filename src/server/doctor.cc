@@ -9,7 +9,7 @@
 #include "base/format.h"
 #include "models/catalogue.h"
 #include "runtime/shard.h"
-#include "server/worker_program.h"
+#include "server/programs.h"
 
 namespace hearth::server {
 namespace {
@@ -37,13 +37,13 @@ Finding examine_processor() {
 }
 
 Finding examine_worker() {
-    const auto program = worker_program();
+    const auto program = program_beside("hearth-worker");
     if (access(program.c_str(), X_OK) == 0) return {Grade::Good, "worker", program.string()};
     return {Grade::Broken, "worker", program.string() + " is missing: build it with ./dev build"};
 }
 
 void examine_models(const Config& config, std::vector<Finding>& findings) {
-    const auto catalogue = models::Catalogue::scan(config.models_directories());
+    const auto catalogue = models::Catalogue::scan(config.model_sources());
     for (const auto& model : catalogue.models()) {
         findings.push_back(
             {Grade::Good, "model " + model.name,
@@ -51,14 +51,13 @@ void examine_models(const Config& config, std::vector<Finding>& findings) {
                     model.precision, model.context_length, model.embedding_length)});
     }
     for (const auto& broken : catalogue.broken()) {
-        findings.push_back(
-            {Grade::Note, "folder " + broken.folder.filename().string(), broken.reason});
+        findings.push_back({Grade::Note, "refused " + broken.path.filename().string(),
+                            format("{}: {}", broken.path.string(), broken.reason)});
     }
     if (catalogue.models().empty()) {
         findings.push_back({Grade::Broken, "models",
-                            "no model was found: run ./dev setup, or put a folder "
-                            "into " +
-                                config.models_directories()[0].string()});
+                            "no model was found: run ./dev setup, or put one into " +
+                                config.model_sources().front().path.string()});
     }
 }
 
@@ -76,10 +75,13 @@ std::string_view to_string(Finding::Grade grade) {
 std::vector<Finding> examine(const Config& config) {
     std::vector<Finding> findings = {examine_processor(), examine_worker()};
     findings.push_back({Grade::Good, "data", config.data_dir().string()});
-    for (const auto& folder : config.models_directories()) {
-        const bool there = std::filesystem::is_directory(folder);
+    for (const auto& source : config.model_sources()) {
+        std::error_code unreadable;
+        const bool there = std::filesystem::is_directory(source.path, unreadable);
+        // Stores of other programs, and the own one, need not be there.
+        if (!there && source.home != models::Home::Folder) continue;
         findings.push_back({there ? Grade::Good : Grade::Note, "models in",
-                            folder.string() + (there ? "" : " (no such folder)")});
+                            source.path.string() + (there ? "" : " (no such folder)")});
     }
     examine_models(config, findings);
     return findings;

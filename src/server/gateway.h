@@ -7,6 +7,7 @@
 #include "models/catalogue.h"
 #include "pipeline/serve.h"
 #include "server/config.h"
+#include "server/model_store.h"
 #include "server/workers.h"
 #include "telemetry/metrics.h"
 
@@ -19,6 +20,7 @@ struct Gateway {
     metrics::Registry& registry;
     Workers& workers;
     const pipeline::Serve& serve;
+    ModelStore& store;
     // The moment the server began to answer, for `created` and start times.
     std::int64_t started_unix = 0;
     std::atomic<bool> draining = false;

@@ -1,4 +1,6 @@
+#include "api/gguf_info.h"
 #include "api/ollama.h"
+#include "models/gguf.h"
 #include "server/answer.h"
 #include "server/surfaces.h"
 
@@ -17,6 +19,19 @@ Awaitable<Result<pipeline::Served>> serve(const Gateway& gateway,
 
 Provenance provenance_of(pipeline::Served& served) {
     return {served.reply.model, served.backend, std::move(served.steps)};
+}
+
+// Empty when the file is no longer what the catalogue saw: the rest is worth showing still.
+api::GgufInfo describe(const std::filesystem::path& file, bool verbose) {
+    if (file.empty()) return {};
+    const auto header = models::read_gguf_header(file);
+    return header ? api::describe_gguf(*header, verbose) : api::GgufInfo();
+}
+
+api::Reply show(const models::Model& model, bool verbose) {
+    if (!model.gguf) return ollama::encode_show(model);
+    return ollama::encode_show(model, describe(model.gguf->file, verbose),
+                               describe(model.gguf->projector, false));
 }
 
 }  // namespace
@@ -60,7 +75,7 @@ Awaitable<void> ollama_show(const Gateway& gateway, http::Exchange& exchange) {
     }
     const auto snapshot = gateway.workers.snapshot();
     const auto* model = snapshot->catalogue.find(call->model);
-    auto reply = model != nullptr ? ollama::encode_show(*model)
+    auto reply = model != nullptr ? show(*model, call->verbose)
                                   : ollama::encode_error(unknown_model(call->model));
     co_await answer(exchange, std::move(reply));
 }

@@ -42,4 +42,11 @@ Awaitable<void> openai_model(const Gateway& gateway, http::Exchange& exchange) {
     co_await answer(exchange, std::move(reply));
 }
 
+Awaitable<void> openai_delete_model(const Gateway& gateway, http::Exchange& exchange) {
+    const std::string name = exchange.request().path.substr(kModelPath.size());
+    const auto removed = co_await gateway.store.remove(name);
+    co_await answer(exchange,
+                    removed ? openai::encode_deleted(name) : openai::encode_error(removed.error()));
+}
+
 }  // namespace hearth::server

@@ -1,11 +1,11 @@
-#include "server/worker_program.h"
+#include "server/programs.h"
 
 namespace hearth::server {
 
-std::filesystem::path worker_program() {
+std::filesystem::path program_beside(std::string_view name) {
     std::error_code failed;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", failed);
-    return (failed ? std::filesystem::current_path() : self.parent_path()) / "hearth-worker";
+    return (failed ? std::filesystem::current_path() : self.parent_path()) / name;
 }
 
 }  // namespace hearth::server

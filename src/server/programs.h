@@ -1,10 +1,11 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 
 namespace hearth::server {
 
-// hearth-worker beside the running program.
-std::filesystem::path worker_program();
+// A program of ours ("hearth-worker"): beside the running one.
+std::filesystem::path program_beside(std::string_view name);
 
 }  // namespace hearth::server

@@ -9,16 +9,30 @@
 namespace hearth::server {
 
 Awaitable<void> openai_embeddings(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> openai_chat(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> openai_completions(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> openai_models(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> openai_delete_model(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> openai_model(const Gateway& gateway, http::Exchange& exchange);
 
 Awaitable<void> ollama_alive(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_embed(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_embeddings(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_generate(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_chat(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_tags(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_show(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_ps(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_pull(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_delete(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_copy(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_version(const Gateway& gateway, http::Exchange& exchange);
+
+Awaitable<void> llama_completion(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> llama_infill(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> llama_tokenize(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> llama_detokenize(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> llama_apply_template(const Gateway& gateway, http::Exchange& exchange);
 
 Awaitable<void> tei_embed(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> tei_info(const Gateway& gateway, http::Exchange& exchange);
@@ -26,6 +40,7 @@ Awaitable<void> tei_info(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> health(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> health_live(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> health_ready(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> memory(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> metrics_text(const Gateway& gateway, http::Exchange& exchange);
 
 }  // namespace hearth::server

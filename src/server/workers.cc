@@ -2,33 +2,17 @@
 
 #include <algorithm>
 
+#include "backends/worker/llama_backend.h"
 #include "backends/worker/supervisor.h"
 #include "backends/worker/worker_backend.h"
 #include "base/format.h"
-#include "server/worker_program.h"
+#include "server/worker_options.h"
 #include "telemetry/log.h"
 
 namespace hearth::server {
 namespace {
 
 using worker::WorkerState;
-
-worker::WorkerOptions worker_options(const Config& config, const models::Model& model) {
-    const auto& encoder = config.encoder;
-    worker::WorkerOptions options{
-        .program = worker_program(),
-        .model = model.name,
-        .folder = model.folder,
-        .arguments = {"--precision", encoder.precision, "--threads", format("{}", encoder.threads),
-                      "--sessions", format("{}", encoder.sessions), "--batch-tokens",
-                      format("{}", encoder.batch_tokens_max), "--cpus",
-                      format("{}", runtime::cpu_quota())},
-        .eager = config.models.preload,
-        .start_time = encoder.start_time,
-        .hang_time = encoder.hang_time};
-    if (encoder.idle_unload.count() > 0) options.idle_unload = encoder.idle_unload;
-    return options;
-}
 
 std::int64_t expiry_of(const worker::WorkerStatus& status) {
     if (!status.expires_at) return api::kNever;
@@ -64,7 +48,8 @@ Workers::Workers(const Config& config, runtime::Shards& shards, metrics::Registr
     : config_(config),
       shards_(shards),
       registry_(registry),
-      folders_(config.models_directories()),
+      sources_(config.model_sources()),
+      ledger_(memory_budget(config.memory), config.memory.patience),
       snapshot_(std::make_shared<Snapshot>()) {}
 
 Workers::~Workers() = default;
@@ -86,25 +71,44 @@ const Workers::Entry& Workers::entry_for(const models::Model& model) {
     if (entry.supervisor != nullptr) return entry;
     const worker::WorkerMetrics counters(registry_, model.name);
     entry.supervisor = std::make_shared<worker::WorkerSupervisor>(
-        shards_, 0, worker_options(config_, model), counters);
+        shards_, 0, worker_options(config_, model, ledger_), counters);
     entry.supervisor->start();
-    entry.target = std::make_shared<const pipeline::Target>(
-        std::make_shared<worker::WorkerBackend>(shards_, *entry.supervisor, counters),
-        pipeline::ModelMetrics(registry_, model.name));
+    entry.target =
+        std::make_shared<const pipeline::Target>(make_backend(model, *entry.supervisor, counters),
+                                                 pipeline::ModelMetrics(registry_, model.name),
+                                                 pipeline::GenerateMetrics(registry_, model.name));
     return entry;
 }
 
+std::shared_ptr<inference::Backend> Workers::make_backend(const models::Model& model,
+                                                          worker::WorkerSupervisor& supervisor,
+                                                          const worker::WorkerMetrics& counters) {
+    if (!model.gguf) {
+        return std::make_shared<worker::WorkerBackend>(shards_, supervisor, counters);
+    }
+    return std::make_shared<worker::LlamaBackend>(shards_, supervisor, counters,
+                                                  llama_backend_options(config_, model));
+}
+
 void Workers::rescan() {
-    scanned_times_ = folder_times();
+    const MutexLock lock(scan_mutex_);
+    scan();
+}
+
+void Workers::rescan_if_changed() {
+    const MutexLock lock(scan_mutex_);
+    if (snapshot()->catalogue.is_stale()) scan();
+}
+
+void Workers::scan() {
     auto next = std::make_shared<Snapshot>();
-    next->catalogue = models::Catalogue::scan(folders_);
+    next->catalogue = models::Catalogue::scan(sources_);
     for (const auto& model : next->catalogue.models()) {
         next->entries.emplace(model.name, entry_for(model));
     }
     unload_all_but(*next);
     for (const auto& broken : next->catalogue.broken()) {
-        log::warn("model folder refused folder={} reason=\"{}\"", broken.folder.string(),
-                  broken.reason);
+        log::warn("model refused path={} reason=\"{}\"", broken.path.string(), broken.reason);
     }
     log::info("models found count={} refused={}", next->catalogue.models().size(),
               next->catalogue.broken().size());
@@ -122,20 +126,8 @@ void Workers::unload_all_but(const Snapshot& kept) {
     }
 }
 
-void Workers::rescan_if_changed() {
-    if (folder_times() != scanned_times_) rescan();
-}
-
-std::vector<std::filesystem::file_time_type> Workers::folder_times() const {
-    std::vector<std::filesystem::file_time_type> times;
-    for (const auto& folder : folders_) {
-        std::error_code missing;
-        times.push_back(std::filesystem::last_write_time(folder, missing));
-    }
-    return times;
-}
-
 void Workers::stop() {
+    const MutexLock lock(scan_mutex_);
     for (auto& [key, entry] : entries_) entry.supervisor->stop();
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/view.h"
+#include "backends/worker/memory_ledger.h"
 #include "base/error.h"
 #include "base/thread_safety.h"
 #include "models/catalogue.h"
@@ -18,7 +19,8 @@
 
 namespace hearth::worker {
 class WorkerSupervisor;
-}
+struct WorkerMetrics;
+}  // namespace hearth::worker
 
 namespace hearth::server {
 
@@ -51,25 +53,33 @@ class Workers {
     // Errors: NotFound (reason "model_not_found").
     Result<std::shared_ptr<const pipeline::Target>> route(std::string_view name) const;
 
-    // Reads the models directories; blocks, so never on a shard.
-    void rescan();
-    // The same when a models directory changed since the last scan.
-    void rescan_if_changed();
+    const worker::MemoryLedger& ledger() const { return ledger_; }
+    // Of the shard this runs on.
+    boost::asio::io_context& current_io() const { return shards_.io(shards_.current()); }
+
+    // Reads the sources of models; blocks, so never on a shard.
+    void rescan() EXCLUDES(scan_mutex_);
+    // The same when something changed where the last scan looked.
+    void rescan_if_changed() EXCLUDES(scan_mutex_);
     // Ends every worker. Blocks, while the shards still run.
-    void stop();
+    void stop() EXCLUDES(scan_mutex_);
 
   private:
-    void unload_all_but(const Snapshot& kept);
-    const Entry& entry_for(const models::Model& model);
-    std::vector<std::filesystem::file_time_type> folder_times() const;
+    void scan() REQUIRES(scan_mutex_);
+    void unload_all_but(const Snapshot& kept) REQUIRES(scan_mutex_);
+    const Entry& entry_for(const models::Model& model) REQUIRES(scan_mutex_);
+    std::shared_ptr<inference::Backend> make_backend(const models::Model& model,
+                                                     worker::WorkerSupervisor& supervisor,
+                                                     const worker::WorkerMetrics& counters);
 
     const Config& config_;
     runtime::Shards& shards_;
     metrics::Registry& registry_;
-    const std::vector<std::filesystem::path> folders_;
-    std::vector<std::filesystem::file_time_type> scanned_times_;  // main's thread only
-    // Every worker there ever was, by digest and name: main's thread only.
-    std::map<std::string, Entry> entries_;
+    const std::vector<models::Source> sources_;
+    worker::MemoryLedger ledger_;  // outlives the workers
+    Mutex scan_mutex_;             // one scan at a time; taken before mutex_
+    // Every worker there ever was, by digest and name.
+    std::map<std::string, Entry> entries_ GUARDED_BY(scan_mutex_);
     mutable Mutex mutex_;
     std::shared_ptr<const Snapshot> snapshot_ GUARDED_BY(mutex_);
 };

@@ -62,7 +62,7 @@ HttpProbe::HttpProbe(const std::string& address, std::chrono::milliseconds wait_
 
 Reply HttpProbe::exchange(std::string_view method, std::string_view target, std::string_view body) {
     std::string head = format("{} {} HTTP/1.1\r\nHost: localhost\r\n", method, target);
-    if (method == "POST")
+    if (method == "POST" || !body.empty())
         head += format("Content-Type: application/json\r\nContent-Length: {}\r\n", body.size());
     write(head + "\r\n" + std::string(body));
     return read_reply(method == "HEAD");

@@ -45,6 +45,10 @@ struct Spawn {
 
 pid_t spawn_hearth(Spawn spawn) {
     spawn.arguments.insert(spawn.arguments.begin(), HEARTH_BINARY_DIR "/hearth");
+    // The first of equal names counts. What else is on this machine must not decide a test.
+    for (const char* setting :
+         {"HEARTH_MODELS__OLLAMA_STORE=false", "HEARTH_MODELS__HUB_CACHE=false"})
+        spawn.environment.emplace_back(setting);
     for (char** entry = environ; *entry != nullptr; ++entry) spawn.environment.emplace_back(*entry);
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);

@@ -25,7 +25,10 @@ class Admission::Waiting {
     explicit Waiting(Admission& door) : door_(door) {}
     ~Waiting() {
         MutexLock lock(door_.mutex_);
+        const bool gave_up = counted;
         door_.end_wait(*this);
+        // Others stood back for the place it would have taken.
+        if (gave_up && door_.waiting_ > 0) door_.wake_.notify_all();
     }
     Waiting(const Waiting&) = delete;
     Waiting& operator=(const Waiting&) = delete;
@@ -124,7 +127,7 @@ Result<std::optional<Admission::Lease>> Admission::try_enter(
         const Clock::time_point now = Clock::now();
         const std::size_t deaths = poison_.empty() ? 0 : poison_.deaths(request, now);
         TRY_VOID(check_deaths(deaths));
-        TRY(const bool may, may_enter(deaths == 1));
+        TRY(const bool may, may_enter(deaths == 1, waiting.counted));
         if (may) {
             end_wait(waiting);
             lease.emplace();
@@ -167,11 +170,9 @@ Result<void> Admission::check_poison(const Fingerprint& request) const {
 }
 
 // A suspect enters only when nobody is inside, and while it is, nobody else does.
-Result<bool> Admission::may_enter(bool suspect) {
+Result<bool> Admission::may_enter(bool suspect, bool waited) {
     if (closed_) return fail(Code::Unavailable, format("{} is shutting down", options_.model));
-    if (state_ == WorkerState::Refused && Clock::now() < refused_until_) {
-        return fail({.code = Code::Unavailable, .message = message_, .reason = "model_refused"});
-    }
+    if (state_ == WorkerState::Refused && Clock::now() < refused_until_) return fail(refusal_);
     if (failing_) {
         return fail(
             {.code = Code::Unavailable,
@@ -179,8 +180,15 @@ Result<bool> Admission::may_enter(bool suspect) {
              .reason = "worker_failing",
              .retry_after = std::chrono::seconds(5)});
     }
-    if (state_ != WorkerState::Ready || one_alone_ || doubted_) return false;
+    if (state_ != WorkerState::Ready || draining_) return false;
+    if (one_alone_ || doubted_ || full(waited)) return false;
     return suspect ? active_ == 0 : suspects_waiting_ == 0;
+}
+
+// Who comes now does not overtake those who wait for a place.
+bool Admission::full(bool waited) const {
+    if (options_.calls_max == 0) return false;
+    return active_ + (waited ? 0 : waiting_) >= options_.calls_max;
 }
 
 void Admission::leave(std::uint64_t id, Parting parting) {
@@ -209,17 +217,31 @@ void Admission::want() {
     {
         MutexLock lock(mutex_);
         wanted_ = true;
+        asked_for_ = true;
         refused_until_ = {};
     }
     poke_();
 }
 
-void Admission::retire() {
+void Admission::retire(bool drain) {
     {
         MutexLock lock(mutex_);
         retiring_ = state_ == WorkerState::Ready;
+        draining_ = retiring_ && (drain || draining_);
     }
     poke_();
+}
+
+std::optional<Admission::Clock::time_point> Admission::idle_since() const {
+    MutexLock lock(mutex_);
+    if (state_ != WorkerState::Ready || active_ > 0 || waiting_ > 0) return std::nullopt;
+    return used_;
+}
+
+std::optional<Admission::Clock::time_point> Admission::ready_since() const {
+    MutexLock lock(mutex_);
+    if (state_ != WorkerState::Ready) return std::nullopt;
+    return ready_since_;
 }
 
 void Admission::close() {
@@ -251,11 +273,27 @@ void Admission::give_up_waiting(std::string message) {
     set_state(WorkerState::Waiting, std::move(message));
 }
 
-void Admission::refuse(std::string message) {
+void Admission::refuse(Error error) {
     MutexLock lock(mutex_);
-    refused_until_ = Clock::now() + options_.refused_time;
+    const auto time = error.retry_after.value_or(options_.refused_time);
+    refused_until_ = Clock::now() + std::min(time, options_.refused_time);
+    refusal_ = std::move(error);
     wanted_ = false;
-    set_state(WorkerState::Refused, std::move(message));
+    asked_for_ = false;
+    failing_ = false;
+    set_state(WorkerState::Refused, refusal_.message);
+}
+
+bool Admission::unwanted() const {
+    MutexLock lock(mutex_);
+    return waiting_ == 0 && !asked_for_;
+}
+
+void Admission::withdraw() {
+    MutexLock lock(mutex_);
+    wanted_ = waiting_ > 0 || asked_for_;
+    failing_ = false;  // or nobody could enter the queue that starts the next one
+    set_state(WorkerState::Unloaded, {});
 }
 
 void Admission::serve(std::uint64_t generation, std::string address) {
@@ -264,6 +302,7 @@ void Admission::serve(std::uint64_t generation, std::string address) {
     address_ = std::move(address);
     failing_ = false;
     used_ = Clock::now();
+    ready_since_ = used_;
     set_state(WorkerState::Ready, {});
 }
 
@@ -305,6 +344,7 @@ void Admission::bury(std::uint64_t generation) {
     one_alone_ = false;
     doubted_ = false;
     retiring_ = false;
+    draining_ = false;
     generation_ended_ = generation;
     wake_.notify_all();
 }
@@ -326,8 +366,9 @@ std::optional<Admission::Clock::time_point> Admission::due() const {
 bool Admission::begin_retirement() {
     MutexLock lock(mutex_);
     const auto when = due_locked();
-    if (!when || *when > Clock::now() || waiting_ > 0) return false;
-    wanted_ = false;
+    if (!when || *when > Clock::now() || (waiting_ > 0 && !draining_)) return false;
+    wanted_ = waiting_ > 0;
+    asked_for_ = false;
     set_state(WorkerState::Stopping, {});
     return true;
 }

@@ -29,6 +29,7 @@ std::string_view to_string(WorkerState state);
 
 struct AdmissionOptions {
     std::string model;
+    std::size_t calls_max = 0;  // inside at once; 0: any number
     std::size_t waiting_max = 10'000;
     std::size_t suspects_max = 4'096;
     std::chrono::milliseconds suspect_time{600'000};
@@ -77,16 +78,27 @@ class Admission {
                                    Deadline deadline);
     Result<void> check_poison(const Fingerprint& request) const EXCLUDES(mutex_);
     Awaitable<bool> ended(std::uint64_t generation, Deadline deadline);
-    void want();    // a process, now
-    void retire();  // the process, once nothing is inside
-    void close();   // refuse every call from now on
+    void want();  // a process, now
+    // Ends the process once nothing is inside; with `drain` nobody may enter until then.
+    void retire(bool drain = false);
+    // Since when nobody is inside and nobody waits; absent: in use, or no process.
+    std::optional<Clock::time_point> idle_since() const EXCLUDES(mutex_);
+    // Since when calls may enter the process; absent: none is ready.
+    std::optional<Clock::time_point> ready_since() const EXCLUDES(mutex_);
+    void close();  // refuse every call from now on
 
     // For the supervisor's loop.
     bool wants_process() const EXCLUDES(mutex_);
     void enter(WorkerState state, std::string message = {}) EXCLUDES(mutex_);
     // Several starts in a row failed: calls are refused with `message` instead of waiting.
     void give_up_waiting(std::string message) EXCLUDES(mutex_);
-    void refuse(std::string message) EXCLUDES(mutex_);
+    // For refused_time, or as long as its retry_after says where that is shorter: calls get
+    // `error`.
+    void refuse(Error error) EXCLUDES(mutex_);
+    // Whether a process would serve nobody: no call waits, and want() has not asked for it.
+    bool unwanted() const EXCLUDES(mutex_);
+    // There will be no process after all, unless somebody wants one by now.
+    void withdraw() EXCLUDES(mutex_);
     void serve(std::uint64_t generation, std::string address) EXCLUDES(mutex_);
     // The heartbeat: since when the oldest task runs; absent when idle.
     void heard(std::optional<Clock::time_point> running_since) EXCLUDES(mutex_);
@@ -99,7 +111,8 @@ class Admission {
     void bury_retired(std::uint64_t generation) EXCLUDES(mutex_);
     // When the process should be unloaded for being idle, as far as known now.
     std::optional<Clock::time_point> due() const EXCLUDES(mutex_);
-    // Closes the door for unloading, unless somebody is inside or waits.
+    // Closes the door for unloading, unless somebody is inside or waits; those who wait while it is
+    // drained get a new process afterwards.
     bool begin_retirement() EXCLUDES(mutex_);
 
     struct Snapshot {
@@ -124,7 +137,8 @@ class Admission {
                                            std::optional<std::chrono::milliseconds> keep_alive,
                                            Waiting& waiting) EXCLUDES(mutex_);
     Result<void> check_deaths(std::size_t deaths) const;
-    Result<bool> may_enter(bool suspect) REQUIRES(mutex_);
+    Result<bool> may_enter(bool suspect, bool waited) REQUIRES(mutex_);
+    bool full(bool waited) const REQUIRES(mutex_);
     void begin_wait(Waiting& waiting, bool suspect) REQUIRES(mutex_);
     void end_wait(Waiting& waiting) REQUIRES(mutex_);
     enum class Parting { Answered, Abandoned, Broken };
@@ -142,11 +156,15 @@ class Admission {
     WorkerState state_ GUARDED_BY(mutex_) = WorkerState::Unloaded;
     std::chrono::system_clock::time_point since_ GUARDED_BY(mutex_);
     std::string message_ GUARDED_BY(mutex_);
+    Error refusal_ GUARDED_BY(mutex_);
     bool wanted_ GUARDED_BY(mutex_) = false;
+    bool asked_for_ GUARDED_BY(mutex_) = false;  // by want(), until it is unloaded
     bool retiring_ GUARDED_BY(mutex_) = false;
+    bool draining_ GUARDED_BY(mutex_) = false;
     bool closed_ GUARDED_BY(mutex_) = false;
     bool failing_ GUARDED_BY(mutex_) = false;
     Clock::time_point refused_until_ GUARDED_BY(mutex_){};
+    Clock::time_point ready_since_ GUARDED_BY(mutex_){};
     std::uint64_t generation_ GUARDED_BY(mutex_) = 0;
     std::uint64_t generation_ended_ GUARDED_BY(mutex_) = 0;
     std::string address_ GUARDED_BY(mutex_);

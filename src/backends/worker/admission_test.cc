@@ -194,7 +194,9 @@ TEST_F(AdmissionTest, BlamesACallWhoseCallerLeftUntilItIsSurelyOut) {
 
 TEST_F(AdmissionTest, RefusesWithTheReasonOfARefusedFolderThenTriesAgain) {
     make({.model = "m", .refused_time = 20ms});
-    door_->refuse("config.json is cut short");
+    door_->refuse({.code = Code::Unavailable,
+                   .message = "config.json is cut short",
+                   .reason = "model_refused"});
     const auto refused = enter("a");
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().message, "config.json is cut short");
@@ -269,6 +271,167 @@ TEST_F(AdmissionTest, TellsWhenAGenerationHasEnded) {
     EXPECT_FALSE(testing::run(io_, door_->ended(1, Deadline::after(0s))));
     door_->bury_dead(1, std::nullopt);
     EXPECT_TRUE(testing::run(io_, door_->ended(1, Deadline::after(0s))));
+}
+
+TEST_F(AdmissionTest, LetsInAsManyCallsAsTheBoundAndTheNextWhenOneLeaves) {
+    make({.model = "m", .calls_max = 2});
+    serve_next();
+    auto first = enter("a");
+    auto second = enter("b");
+    ASSERT_TRUE(first && second);
+    std::optional<Result<Lease>> third;
+    begin("c", third);
+    EXPECT_FALSE(third);
+    EXPECT_EQ(door_->snapshot().calls, 2U);
+    first->answered();
+    settle();
+    ASSERT_TRUE(third && *third);
+    EXPECT_EQ(door_->snapshot().calls, 2U);
+    const auto late = enter("d");
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, Code::DeadlineExceeded);
+}
+
+TEST_F(AdmissionTest, LetsNobodyOvertakeWhoWaits) {
+    make({.model = "m", .calls_max = 1});
+    serve_next();
+    auto inside = enter("a");
+    std::optional<Result<Lease>> waits;
+    begin("b", waits);
+    inside->answered();  // "b" has been woken, and has not run yet
+    std::optional<Result<Lease>> comes;
+    testing::start(io_, enter_task(door_.get(), fingerprint_of("c"), &comes));
+    settle();
+    ASSERT_TRUE(waits && *waits);
+    EXPECT_FALSE(comes);
+    (*waits)->answered();
+    settle();
+    EXPECT_TRUE(comes && *comes);
+}
+
+TEST_F(AdmissionTest, LetsWhoComesIntoAPlaceThatNobodyWaitsFor) {
+    make({.model = "m", .calls_max = 2});
+    serve_next();
+    auto first = enter("a");
+    auto second = enter("b");
+    std::optional<Result<Lease>> waits;
+    begin("c", waits);
+    first->answered();
+    second->answered();
+    EXPECT_TRUE(enter("d")) << "two places, one waits";
+    settle();
+    EXPECT_TRUE(waits && *waits);
+}
+
+Awaitable<void> give_up_task(Admission* door, bool* gave_up) {
+    auto lease = co_await with_deadline(
+        Deadline::after(20ms),
+        door->lease(fingerprint_of("impatient"), std::nullopt, Deadline::after(10s)));
+    *gave_up = !lease;
+}
+
+// Cancelled while it waits: those who stood back for it are woken.
+TEST_F(AdmissionTest, WakesTheOthersWhenOneWhoWaitsIsCancelled) {
+    make({.model = "m", .calls_max = 1});
+    bool gave_up = false;
+    testing::start(io_, give_up_task(door_.get(), &gave_up));
+    settle();
+    std::optional<Result<Lease>> other;
+    begin("b", other);
+    const auto limit = Clock::now() + 2s;
+    while (!gave_up && Clock::now() < limit) io_.run_one_for(5ms);
+    EXPECT_TRUE(gave_up);
+    serve_next();
+    settle();
+    EXPECT_TRUE(other && *other);
+}
+
+TEST_F(AdmissionTest, DrainsAndGivesThoseWhoWaitTheNextProcess) {
+    serve_next();
+    auto inside = enter("a");
+    door_->retire(true);
+    std::optional<Result<Lease>> waits;
+    begin("b", waits);
+    EXPECT_FALSE(waits) << "nobody enters";
+    EXPECT_FALSE(door_->begin_retirement()) << "somebody is inside";
+    door_->retire();
+    inside->answered();
+    settle();
+    EXPECT_FALSE(waits) << "a plain request to leave does not open the door again";
+    EXPECT_TRUE(door_->begin_retirement());
+    door_->bury_retired(generation_);
+    EXPECT_TRUE(door_->wants_process());
+    serve_next();
+    settle();
+    ASSERT_TRUE(waits && *waits);
+    EXPECT_EQ((*waits)->generation(), generation_);
+}
+
+TEST_F(AdmissionTest, KnowsSinceWhenNobodyNeedsIt) {
+    EXPECT_FALSE(door_->idle_since());
+    EXPECT_FALSE(door_->ready_since());
+    const auto before = Clock::now();
+    serve_next();
+    ASSERT_TRUE(door_->idle_since());
+    EXPECT_GE(*door_->idle_since(), before);
+    const auto ready = door_->ready_since();
+    ASSERT_TRUE(ready);
+    auto inside = enter("a");
+    EXPECT_FALSE(door_->idle_since());
+    EXPECT_EQ(door_->ready_since(), ready);
+    inside->answered();
+    EXPECT_GE(*door_->idle_since(), *ready);
+    door_->retire();
+    EXPECT_TRUE(door_->begin_retirement());
+    EXPECT_FALSE(door_->idle_since());
+    EXPECT_FALSE(door_->ready_since());
+}
+
+TEST_F(AdmissionTest, KnowsWhetherAnybodyStillWantsAProcess) {
+    EXPECT_TRUE(door_->unwanted());
+    std::optional<Result<Lease>> call;
+    begin("a", call);
+    EXPECT_FALSE(door_->unwanted());
+    door_->close();
+    settle();
+    EXPECT_TRUE(door_->unwanted());
+}
+
+TEST_F(AdmissionTest, WithdrawsAProcessThatNobodyWantsAndStartsForTheNextCall) {
+    EXPECT_EQ(enter("a").error().reason, "model_loading");
+    door_->give_up_waiting("it crashed at start");
+    EXPECT_TRUE(door_->wants_process());
+    door_->withdraw();
+    EXPECT_FALSE(door_->wants_process());
+    EXPECT_EQ(door_->snapshot().state, WorkerState::Unloaded);
+    EXPECT_EQ(enter("b").error().reason, "model_loading");
+    EXPECT_TRUE(door_->wants_process());
+    door_->want();
+    door_->withdraw();
+    EXPECT_TRUE(door_->wants_process()) << "it was asked for by name";
+}
+
+TEST_F(AdmissionTest, RefusesOnlyAsLongAsTheErrorSaysToWait) {
+    make({.model = "m", .refused_time = 1h});
+    door_->want();
+    door_->give_up_waiting("it crashed at start");
+    door_->refuse({.code = Code::Unavailable,
+                   .message = "no room",
+                   .reason = "no_memory",
+                   .retry_after = 20ms});
+    const auto refused = enter("a");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().reason, "no_memory");
+    EXPECT_EQ(refused.error().retry_after, 20ms);
+    EXPECT_EQ(door_->snapshot().message, "no room");
+    const auto later = Clock::now() + 25ms;
+    while (Clock::now() < later) {
+    }
+    EXPECT_EQ(enter("a").error().reason, "model_loading");
+    EXPECT_TRUE(door_->wants_process());
+    door_->refuse({.code = Code::TooLarge, .message = "too large"});
+    EXPECT_EQ(enter("a").error().code, Code::TooLarge);
+    EXPECT_EQ(enter("a", Deadline::after(10s)).error().code, Code::TooLarge);
 }
 
 }  // namespace

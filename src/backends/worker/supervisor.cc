@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "backends/worker/backoff.h"
+#include "backends/worker/memory_ledger.h"
 #include "backends/worker/protocol.h"
 #include "backends/worker/socket_dir.h"
 #include "base/format.h"
@@ -35,7 +36,6 @@ using runtime::ExitStatus;
 constexpr auto kPollStep = std::chrono::milliseconds(3);
 constexpr auto kKillTime = std::chrono::seconds(10);
 constexpr auto kExitNoticeTime = std::chrono::milliseconds(100);
-constexpr int kRefusedExit = 2;
 constexpr std::size_t kStartFailuresPatience = 3;
 
 // Something for the loop to look at. Shard-local, one waiter.
@@ -89,11 +89,16 @@ std::uint64_t resident_bytes(int pid) {
 
 AdmissionOptions admission_options(const WorkerOptions& options) {
     return {.model = options.model,
+            .calls_max = options.calls_max,
             .waiting_max = options.waiting_max,
             .suspects_max = options.suspects_max,
             .suspect_time = options.suspect_time,
             .refused_time = options.refused_time,
             .idle_unload = options.idle_unload};
+}
+
+Error refusal(std::string why) {
+    return {.code = Code::Unavailable, .message = std::move(why), .reason = "model_refused"};
 }
 
 // What happened to one process.
@@ -105,26 +110,19 @@ struct Life {
 
 }  // namespace
 
-WorkerMetrics::WorkerMetrics(metrics::Registry& registry, const std::string& model)
-    : restarts(registry.counter("hearth_worker_restarts_total",
-                                "Worker processes started again after an unexpected end",
-                                {{"model", model}})),
-      poison(registry.counter("hearth_worker_poison_total",
-                              "Requests refused because workers died serving them",
-                              {{"model", model}})),
-      retries(registry.counter("hearth_worker_retries_total",
-                               "Calls made again because their worker died", {{"model", model}})),
-      requests(registry.counter("hearth_worker_requests_total", "Calls answered by a worker",
-                                {{"model", model}})),
-      texts(registry.counter("hearth_worker_texts_total", "Texts embedded by a worker",
-                             {{"model", model}})),
-      tokens(registry.counter("hearth_worker_tokens_total", "Tokens embedded by a worker",
-                              {{"model", model}})),
-      seconds(registry.histogram("hearth_worker_seconds",
-                                 "Time of a call to a worker, waiting for it included",
-                                 {{"model", model}})) {}
+inference::Health health_of(WorkerState state) {
+    switch (state) {
+        case WorkerState::Unloaded:
+        case WorkerState::Starting: return inference::Health::Starting;
+        case WorkerState::Ready: return inference::Health::Ready;
+        case WorkerState::Waiting:
+        case WorkerState::Refused:
+        case WorkerState::Stopping: return inference::Health::Down;
+    }
+    return inference::Health::Down;
+}
 
-struct WorkerSupervisor::Impl {
+struct WorkerSupervisor::Impl final : MemoryHolder {
     Impl(runtime::Shards& shards_in, std::size_t shard_in, WorkerOptions options_in,
          WorkerMetrics metrics_in)
         : shards(shards_in),
@@ -139,7 +137,15 @@ struct WorkerSupervisor::Impl {
         shards.post(shard, [event = event] { event->notify(); });
     }
 
+    std::optional<Clock::time_point> idle_since() const override { return admission.idle_since(); }
+    std::optional<Clock::time_point> ready_since() const override {
+        return admission.ready_since();
+    }
+    void give_back(bool drain) override { admission.retire(drain); }
+
     Awaitable<void> control_task();
+    Awaitable<bool> take_memory();
+    Awaitable<Result<MemoryLedger::Grant>> reserve_memory();
     Awaitable<void> pause();
     Awaitable<void> run_worker();
     Result<void> start_child();
@@ -161,6 +167,8 @@ struct WorkerSupervisor::Impl {
 
     // Shard-local.
     bool stopping = false;
+    MemoryLedger::Grant grant;
+    std::chrono::milliseconds load_time{1'000};  // of the last load
     SocketDir directory;
     std::uint64_t generation = 0;
     std::filesystem::path socket;
@@ -168,6 +176,7 @@ struct WorkerSupervisor::Impl {
     std::unique_ptr<http::Client> client;
     std::optional<ExitStatus> exited;
     std::string last_line;
+    bool explained = false;    // last_line says why the process ends
     std::size_t failures = 0;  // in a row
     std::minstd_rand random{std::random_device{}()};
 
@@ -237,6 +246,18 @@ Awaitable<Result<WorkerSupervisor::Lease>> WorkerSupervisor::lease(
     co_return co_await impl_->admission.lease(request, keep_alive, deadline);
 }
 
+Awaitable<Result<std::chrono::nanoseconds>> WorkerSupervisor::bring(
+    std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) {
+    if (keep_alive && keep_alive->count() == 0) {
+        unload();
+        co_return std::chrono::nanoseconds(0);
+    }
+    const auto begun = Clock::now();
+    CO_TRY(auto entered, co_await lease({}, keep_alive, deadline));
+    entered.answered();
+    co_return Clock::now() - begun;
+}
+
 Awaitable<bool> WorkerSupervisor::ended(std::uint64_t generation, Deadline deadline) {
     co_return co_await impl_->admission.ended(generation, deadline);
 }
@@ -248,9 +269,38 @@ Awaitable<void> WorkerSupervisor::Impl::control_task() {
             continue;
         }
         co_await pause();
+        if (stopping || !co_await take_memory()) continue;
         if (!stopping) co_await run_worker();
+        grant = {};
     }
     directory = {};
+}
+
+// False when there will be none: whoever waits has been told why.
+Awaitable<bool> WorkerSupervisor::Impl::take_memory() {
+    if (options.ledger == nullptr) co_return true;
+    admission.enter(WorkerState::Starting);
+    auto got = co_await reserve_memory();
+    if (got) {
+        grant = *std::move(got);
+        co_return true;
+    }
+    if (stopping) co_return false;
+    if (got.error().code == Code::Cancelled) {
+        admission.withdraw();
+        co_return false;
+    }
+    log::error("worker has no memory model={} reason=\"{}\"", options.model, got.error().message);
+    const bool typed = got.error().code == Code::TooLarge || got.error().retry_after;
+    admission.refuse(typed ? got.error() : refusal(got.error().message));
+    co_return false;
+}
+
+Awaitable<Result<MemoryLedger::Grant>> WorkerSupervisor::Impl::reserve_memory() {
+    CO_TRY(DeviceBytes need, co_await options.estimate_memory(shards.io(shard)));
+    co_return co_await options.ledger->reserve(
+        {.model = options.model, .need = std::move(need), .reload_time = load_time, .holder = this},
+        Deadline::after(options.memory_time), [this] { return stopping || admission.unwanted(); });
 }
 
 // Between a failure and the next start.
@@ -267,6 +317,7 @@ Awaitable<void> WorkerSupervisor::Impl::run_worker() {
     ++generation;
     exited.reset();
     last_line.clear();
+    explained = false;
     Life life;
     if (const Result<void> start = start_child(); !start) {
         last_line = start.error().message;
@@ -284,13 +335,15 @@ Result<void> WorkerSupervisor::Impl::start_child() {
         TRY(directory, SocketDir::make(options.runtime_dir));
     }
     socket = directory.path() / format("{}.sock", generation);
-    runtime::ChildOptions child_options{
-        .program = options.program, .arguments = {"--model", options.folder, "--socket", socket}};
+    runtime::ChildOptions child_options{.program = options.program,
+                                        .arguments = options.kind->arguments(options.files, socket),
+                                        .environment = options.environment};
     child_options.arguments.insert(child_options.arguments.end(), options.arguments.begin(),
                                    options.arguments.end());
     child_options.on_line = [this](std::string_view line) {
         if (line.empty()) return;
-        last_line = line;
+        if (!explained) last_line = line;
+        explained = explained || options.kind->explains(line);
         log::info("worker says model={} generation={} line=\"{}\"", options.model, generation,
                   line);
     };
@@ -324,6 +377,7 @@ Awaitable<bool> WorkerSupervisor::Impl::become_ready(Life& life) {
             std::move(call), limit.earlier(Deadline::after(options.heartbeat_time)));
         if (reply && reply->status == 200) {
             life.ready_at = Clock::now();
+            load_time = std::chrono::ceil<std::chrono::milliseconds>(*life.ready_at - begun);
             admission.serve(generation, "unix:" + socket.string());
             log::info("worker ready model={} generation={} load_ms={}", options.model, generation,
                       std::chrono::duration_cast<std::chrono::milliseconds>(*life.ready_at - begun)
@@ -352,11 +406,12 @@ Awaitable<void> WorkerSupervisor::Impl::watch(Life& life) {
 }
 
 Awaitable<bool> WorkerSupervisor::Impl::heartbeat(Life& life) {
-    http::Call call{.method = http::Method::Get, .target = "/health"};
+    http::Call call{.method = http::Method::Get,
+                    .target = std::string(options.kind->heartbeat_target)};
     const auto reply =
         co_await client->send(std::move(call), Deadline::after(options.heartbeat_time));
     const auto heard = reply && reply->status == 200
-                           ? decode_heartbeat(reply->body)
+                           ? options.kind->read_heartbeat(reply->body)
                            : Result<Heartbeat>(fail(Code::BadUpstream, "no heartbeat"));
     if (!heard) {
         // A process that died is told from one that is silent by its exit, which follows at once.
@@ -406,10 +461,10 @@ void WorkerSupervisor::Impl::conclude(const Life& life) {
         return;
     }
     admission.bury_dead(generation, life.stuck_since);
-    if (!life.ready_at && exited && exited->code == kRefusedExit) {
+    if (!life.ready_at && exited && exited->code == options.kind->refused_exit) {
         failures = 0;
         log::error("worker refused its model model={} reason=\"{}\"", options.model, last_line);
-        admission.refuse(last_line.empty() ? "the worker refused the model" : last_line);
+        admission.refuse(refusal(last_line.empty() ? "the worker refused the model" : last_line));
         return;
     }
     conclude_failure(life);

@@ -4,16 +4,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "backends/worker/admission.h"
+#include "backends/worker/eviction.h"
+#include "backends/worker/worker_kind.h"
+#include "backends/worker/worker_metrics.h"
 #include "base/error.h"
+#include "inference/backend.h"
 #include "runtime/awaitable.h"
 #include "runtime/deadline.h"
-#include "telemetry/metrics.h"
+
+namespace boost::asio {
+class io_context;
+}
 
 namespace hearth::runtime {
 class Shards;
@@ -21,13 +29,21 @@ class Shards;
 
 namespace hearth::worker {
 
+class MemoryLedger;
+
+// How much memory a model will take, by device. Called before every start, on the supervisor's
+// shard.
+using EstimateMemory = std::function<Awaitable<Result<DeviceBytes>>(boost::asio::io_context&)>;
+
 struct WorkerOptions {
-    std::filesystem::path program;  // hearth-worker
-    std::string model;              // its name, for errors and the log
-    std::filesystem::path folder;
-    std::vector<std::string> arguments;  // more of hearth-worker's own: "--precision", "int8"
-    std::filesystem::path runtime_dir;   // empty: $XDG_RUNTIME_DIR, else the temporary directory
-    bool eager = false;                  // start with the supervisor, not with the first request
+    const WorkerKind* kind = &kHearthWorker;
+    std::filesystem::path program;
+    std::string model;                   // its name, for errors and the log
+    std::filesystem::path files;         // a folder for hearth-worker, a GGUF file for llama-server
+    std::vector<std::string> arguments;  // more of the program's own: "--precision", "int8"
+    std::vector<std::string> environment;  // "NAME=value", beside ours
+    std::filesystem::path runtime_dir;     // empty: $XDG_RUNTIME_DIR, else the temporary directory
+    bool eager = false;                    // start with the supervisor, not with the first request
     std::chrono::milliseconds start_time{60'000};  // program start to ready
     std::chrono::milliseconds heartbeat_interval{1'000};
     std::chrono::milliseconds heartbeat_time{10'000};  // silence longer than this: killed
@@ -38,22 +54,16 @@ struct WorkerOptions {
     std::chrono::milliseconds refused_time{10'000};  // a refused folder is tried again after it
     std::chrono::milliseconds stop_time{5'000};      // SIGTERM to SIGKILL
     std::optional<std::chrono::milliseconds> idle_unload;  // without a keep_alive of the request's
-    std::size_t waiting_max = 10'000;                      // calls waiting for the worker
+    MemoryLedger* ledger = nullptr;  // must outlive the supervisor; null: memory is not counted
+    EstimateMemory estimate_memory;  // with a ledger
+    std::chrono::milliseconds memory_time{120'000};  // waiting for room
+    std::size_t calls_max = 0;         // calls inside at once, others wait; 0: any number
+    std::size_t waiting_max = 10'000;  // calls waiting for the worker
     std::size_t suspects_max = 4'096;
     std::chrono::milliseconds suspect_time{600'000};
 };
 
-// Handles of one model's worker metrics. The registry must outlive them.
-struct WorkerMetrics {
-    WorkerMetrics(metrics::Registry& registry, const std::string& model);
-    metrics::Counter restarts;
-    metrics::Counter poison;
-    metrics::Counter retries;
-    metrics::Counter requests;
-    metrics::Counter texts;
-    metrics::Counter tokens;
-    metrics::Histogram seconds;
-};
+inference::Health health_of(WorkerState state);
 
 struct WorkerStatus {
     WorkerState state = WorkerState::Unloaded;
@@ -102,6 +112,9 @@ class WorkerSupervisor {
     Awaitable<Result<Lease>> lease(Fingerprint request,
                                    std::optional<std::chrono::milliseconds> keep_alive,
                                    Deadline deadline);
+    // Waits until the worker is ready, or (keep_alive 0) unloads it. Returns how long it took.
+    Awaitable<Result<std::chrono::nanoseconds>> bring(
+        std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline);
     // The same InvalidArgument when the request was inside two deaths.
     Result<void> check_poison(const Fingerprint& request) const;
     // True once that generation of the process has ended; false at the deadline.

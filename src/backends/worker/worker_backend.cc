@@ -2,12 +2,10 @@
 
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "backends/worker/protocol.h"
+#include "backends/worker/worker_clients.h"
 #include "base/format.h"
-#include "http/client.h"
-#include "runtime/shard.h"
 
 namespace hearth::worker {
 namespace {
@@ -57,40 +55,23 @@ Result<EmbedReply> decode_reply(const http::Reply& reply, const EmbedRequest& re
 }  // namespace
 
 struct WorkerBackend::Impl {
-    // The pool of one shard, for one process. In-flight calls keep the pool they began with.
-    struct Pool {
-        std::uint64_t generation = 0;
-        std::shared_ptr<http::Client> client;
-    };
-
-    std::shared_ptr<http::Client> client_for(const WorkerSupervisor::Lease& lease) {
-        Pool& pool = pools[shards.current()];
-        if (pool.generation != lease.generation()) {
-            pool.client = std::make_shared<http::Client>(
-                lease.address(), http::ClientOptions{.idle_connections_max = 256});
-            pool.generation = lease.generation();
-        }
-        return pool.client;
-    }
-
-    Awaitable<Result<EmbedReply>> load(std::optional<std::chrono::milliseconds> keep_alive,
-                                       Deadline deadline);
+    Error only_embeds() const;
     Awaitable<Result<EmbedReply>> embed(const EmbedRequest& request, Deadline deadline);
     Awaitable<Result<EmbedReply>> attempt(const EmbedRequest& request, std::string call,
                                           const Fingerprint& fingerprint, Deadline deadline,
                                           std::uint64_t& generation_lost);
     void count(const Result<EmbedReply>& reply, Clock::duration took) const;
 
-    runtime::Shards& shards;
     WorkerSupervisor& supervisor;
     const WorkerMetrics metrics;
-    std::vector<Pool> pools;  // each touched on its own shard only
+    WorkerClients clients;
 };
 
 WorkerBackend::WorkerBackend(runtime::Shards& shards, WorkerSupervisor& supervisor,
                              WorkerMetrics metrics)
-    : impl_(std::make_unique<Impl>(shards, supervisor, metrics,
-                                   std::vector<Impl::Pool>(shards.size()))) {}
+    : impl_(std::make_unique<Impl>(
+          supervisor, metrics,
+          WorkerClients(shards, http::ClientOptions{.idle_connections_max = 256}))) {}
 
 WorkerBackend::~WorkerBackend() = default;
 
@@ -99,20 +80,14 @@ inference::BackendInfo WorkerBackend::info() const {
     return {.name = "worker/" + model, .model = model};
 }
 
-inference::Health WorkerBackend::probe() const {
-    switch (impl_->supervisor.state()) {
-        case WorkerState::Unloaded:
-        case WorkerState::Starting: return inference::Health::Starting;
-        case WorkerState::Ready: return inference::Health::Ready;
-        case WorkerState::Waiting:
-        case WorkerState::Refused:
-        case WorkerState::Stopping: return inference::Health::Down;
-    }
-    return inference::Health::Down;
-}
+inference::Health WorkerBackend::probe() const { return health_of(impl_->supervisor.state()); }
 
 Awaitable<Result<EmbedReply>> WorkerBackend::embed(EmbedRequest request, Deadline deadline) {
-    if (request.inputs.empty()) co_return co_await impl_->load(request.keep_alive, deadline);
+    if (request.inputs.empty()) {
+        EmbedReply reply{.model = impl_->supervisor.options().model};
+        CO_TRY(reply.load_time, co_await load(request.keep_alive, deadline));
+        co_return reply;
+    }
     CO_TRY_VOID(check(request));
     const auto begun = Clock::now();
     auto reply = co_await impl_->embed(request, deadline);
@@ -120,18 +95,26 @@ Awaitable<Result<EmbedReply>> WorkerBackend::embed(EmbedRequest request, Deadlin
     co_return reply;
 }
 
-Awaitable<Result<EmbedReply>> WorkerBackend::Impl::load(
+Awaitable<Result<inference::GenerateReply>> WorkerBackend::generate(inference::GenerateRequest,
+                                                                    inference::Sink&, Deadline) {
+    co_return fail(impl_->only_embeds());
+}
+
+Awaitable<Result<boost::json::object>> WorkerBackend::inquire(inference::InquiryRequest, Deadline) {
+    co_return fail(impl_->only_embeds());
+}
+
+Awaitable<Result<std::chrono::nanoseconds>> WorkerBackend::load(
     std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) {
-    EmbedReply reply{.model = supervisor.options().model};
-    if (keep_alive && keep_alive->count() == 0) {
-        supervisor.unload();
-        co_return reply;
-    }
-    const auto begun = Clock::now();
-    CO_TRY(auto lease, co_await supervisor.lease({}, keep_alive, deadline));
-    lease.answered();
-    reply.load_time = Clock::now() - begun;
-    co_return reply;
+    co_return co_await impl_->supervisor.bring(keep_alive, deadline);
+}
+
+Error WorkerBackend::Impl::only_embeds() const {
+    return {.code = Code::InvalidArgument,
+            .message = format("{} makes embeddings and generates no text; ask /v1/embeddings",
+                              supervisor.options().model),
+            .reason = "model_cannot_generate",
+            .param = "model"};
 }
 
 // Twice at most: the second time only when the first lost its worker, or never reached it.
@@ -167,7 +150,7 @@ Awaitable<Result<EmbedReply>> WorkerBackend::Impl::attempt(const EmbedRequest& r
     set_time_left(call, std::chrono::ceil<std::chrono::milliseconds>(deadline.left()));
     http::Call message{.method = http::Method::Post, .target = "/embed", .body = std::move(call)};
     message.headers.add("content-type", std::string(kBinary));
-    const std::shared_ptr<http::Client> client = client_for(lease);
+    const std::shared_ptr<http::Client> client = clients.client_for(lease);
     const auto reply = co_await client->send(std::move(message), deadline);
     if (!reply) {
         if (reply.error().code == Code::Unavailable) {

@@ -20,6 +20,14 @@ class WorkerBackend final : public inference::Backend {
     inference::BackendInfo info() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
+    // An encoder generates nothing: InvalidArgument, reason "model_cannot_generate".
+    Awaitable<Result<inference::GenerateReply>> generate(inference::GenerateRequest request,
+                                                         inference::Sink& sink,
+                                                         Deadline deadline) override;
+    Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
+                                                   Deadline deadline) override;
+    Awaitable<Result<std::chrono::nanoseconds>> load(
+        std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) override;
     inference::Health probe() const override;
 
   private:

@@ -29,7 +29,7 @@ class WorkerBackendTest : public ::testing::Test {
     WorkerBackendTest() {
         options_.program = HEARTH_SCRIPTED_WORKER;
         options_.model = "scripted";
-        options_.folder = folder_.path();
+        options_.files = folder_.path();
         options_.heartbeat_interval = 20ms;
         options_.backoff_first = 10ms;
         options_.backoff_max = 100ms;

@@ -1,0 +1,139 @@
+#include "api/json_body.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/format.h"
+
+namespace hearth::api {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kDepthMax = 64;
+
+std::string_view name_of(Kind kind) {
+    switch (kind) {
+        case Kind::Text: return "a string";
+        case Kind::Flag: return "true or false";
+        case Kind::Number: return "a number";
+        case Kind::Whole: return "a whole number";
+        case Kind::List: return "a list";
+        case Kind::Object: return "an object";
+        case Kind::Any: return "a value";
+    }
+    return "a value";
+}
+
+// Also as a float without fraction: some languages know no other numbers.
+bool is_whole(const json::value& value) {
+    constexpr double kExactMax = 9007199254740992;
+    if (!value.is_double()) return value.is_int64() || value.is_uint64();
+    const double number = value.get_double();
+    return std::trunc(number) == number && std::abs(number) <= kExactMax;
+}
+
+bool is_of(const json::value& value, Kind kind) {
+    switch (kind) {
+        case Kind::Text: return value.is_string();
+        case Kind::Flag: return value.is_bool();
+        case Kind::Number: return value.is_number();
+        case Kind::Whole: return is_whole(value);
+        case Kind::List: return value.is_array();
+        case Kind::Object: return value.is_object();
+        case Kind::Any: return true;
+    }
+    return false;
+}
+
+std::string range_text(const Member& member) {
+    const std::string_view kind = name_of(member.kind);
+    if (member.least <= -1e300 && member.most >= 1e300) return std::string(kind);
+    if (member.most >= 1e300) return format("{} of at least {}", kind, member.least);
+    return format("{} from {} to {}", kind, member.least, member.most);
+}
+
+bool is_finite(const json::value& value) {
+    if (value.is_double()) return std::isfinite(value.get_double());
+    if (value.is_array()) return std::ranges::all_of(value.get_array(), is_finite);
+    if (!value.is_object()) return true;
+    return std::ranges::all_of(value.get_object(),
+                               [](const auto& member) { return is_finite(member.value()); });
+}
+
+}  // namespace
+
+Result<json::object> read_object(std::string_view body) {
+    json::parse_options options;
+    options.max_depth = kDepthMax;
+    boost::system::error_code failed;
+    json::value parsed = json::parse(body, failed, {}, options);
+    if (failed == json::error::too_deep) {
+        return fail(Code::InvalidArgument,
+                    format("the body is nested deeper than {} levels", kDepthMax));
+    }
+    if (failed) {
+        return fail(Code::InvalidArgument,
+                    body.empty() ? std::string("the body is empty; a JSON object is expected")
+                                 : format("the body is not valid JSON: {}", failed.message()));
+    }
+    if (!parsed.is_object()) {
+        return fail(Code::InvalidArgument, "the body must be a JSON object");
+    }
+    // 1e400 is read as infinity, for which JSON has no word on the way to the engine.
+    if (!is_finite(parsed)) {
+        return fail(Code::InvalidArgument, "the body holds a number beyond the range of a double");
+    }
+    return std::move(parsed.get_object());
+}
+
+Result<void> check_members(const json::object& body, std::span<const Member> members) {
+    for (const Member& member : members) {
+        const json::value* value = find(body, member.name);
+        if (value == nullptr) continue;
+        bool sound = is_of(*value, member.kind);
+        if (sound && (member.kind == Kind::Number || member.kind == Kind::Whole)) {
+            const auto number = value->to_number<double>();
+            sound = number >= member.least && number <= member.most;
+        }
+        if (!sound) return fail(must_be(member.name, range_text(member)));
+    }
+    return {};
+}
+
+const json::value* find(const json::object& from, std::string_view name) {
+    const json::value* value = from.if_contains(name);
+    return value != nullptr && !value->is_null() ? value : nullptr;
+}
+
+std::string text_of(const json::object& from, std::string_view name) {
+    const json::value* value = find(from, name);
+    return value != nullptr && value->is_string() ? std::string(value->get_string())
+                                                  : std::string();
+}
+
+bool flag_of(const json::object& from, std::string_view name, bool otherwise) {
+    const json::value* value = find(from, name);
+    return value != nullptr && value->is_bool() ? value->get_bool() : otherwise;
+}
+
+// About what a value takes in memory.
+std::size_t weight_of(const json::value& value) {
+    std::size_t bytes = sizeof(json::value);
+    if (value.is_string()) bytes += value.get_string().size();
+    if (value.is_array()) {
+        for (const json::value& item : value.get_array()) bytes += weight_of(item);
+    }
+    if (value.is_object()) {
+        for (const auto& [key, item] : value.get_object()) bytes += key.size() + weight_of(item);
+    }
+    return bytes;
+}
+
+Error must_be(std::string_view name, std::string_view expected) {
+    return {.code = Code::InvalidArgument,
+            .message = format("{} must be {}", name, expected),
+            .param = std::string(name)};
+}
+
+}  // namespace hearth::api

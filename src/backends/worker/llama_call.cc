@@ -1,0 +1,147 @@
+#include "backends/worker/llama_call.h"
+
+#include <array>
+#include <boost/json.hpp>
+#include <utility>
+
+#include "base/format.h"
+
+namespace hearth::worker {
+namespace {
+
+namespace json = boost::json;
+using inference::GenerateRequest;
+using inference::Inquiry;
+using inference::Operation;
+
+// Seconds between signs of life while a prompt is read or a place is awaited.
+constexpr int kPingSeconds = 5;
+
+struct Kind {
+    std::string_view type;
+    Code code;
+};
+constexpr std::array<Kind, 8> kKinds = {{{"invalid_request_error", Code::InvalidArgument},
+                                         {"exceed_context_size_error", Code::InvalidArgument},
+                                         {"not_found_error", Code::NotFound},
+                                         {"not_supported_error", Code::Unsupported},
+                                         {"unavailable_error", Code::Unavailable},
+                                         {"server_error", Code::BadUpstream},
+                                         {"permission_error", Code::BadUpstream},
+                                         {"authentication_error", Code::BadUpstream}}};
+
+Code code_of(std::string_view type, int status) {
+    for (const Kind& kind : kKinds) {
+        if (kind.type == type) return kind.code;
+    }
+    return status >= 400 && status < 500 ? Code::InvalidArgument : Code::BadUpstream;
+}
+
+std::string text_at(const json::object& from, std::string_view key) {
+    const json::value* value = from.if_contains(key);
+    return value != nullptr && value->is_string() ? std::string(value->get_string())
+                                                  : std::string();
+}
+
+std::int64_t count_at(const json::object& from, std::string_view key) {
+    const json::value* value = from.if_contains(key);
+    return value != nullptr && value->is_int64() ? value->get_int64() : -1;
+}
+
+Error error_of(const json::object& error, int status) {
+    const std::string type = text_at(error, "type");
+    Error answer{.code = code_of(type, status), .message = text_at(error, "message")};
+    if (answer.message.empty()) answer.message = "the engine failed and did not say why";
+    const std::int64_t prompt = count_at(error, "n_prompt_tokens");
+    const std::int64_t room = count_at(error, "n_ctx");
+    if (type == "exceed_context_size_error" && prompt >= 0 && room >= 0) {
+        answer.message = format(
+            "the prompt has {} tokens and the model's context has room for {}; shorten it, or load "
+            "the model with a larger context",
+            prompt, room);
+        answer.reason = "context_length_exceeded";
+        answer.amount = static_cast<std::size_t>(prompt);
+        answer.limit = static_cast<std::size_t>(room);
+    }
+    return answer;
+}
+
+bool wants(const GenerateRequest& request, std::string_view key) {
+    const json::value* value = request.body.if_contains(key);
+    return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+bool is_native(Operation operation) {
+    return operation == Operation::Native || operation == Operation::Infill;
+}
+
+}  // namespace
+
+std::string_view path_of(Operation operation) {
+    switch (operation) {
+        case Operation::Chat: return "/v1/chat/completions";
+        case Operation::Completion: return "/v1/completions";
+        case Operation::Native: return "/completion";
+        case Operation::Infill: return "/infill";
+    }
+    return "/completion";
+}
+
+std::string_view path_of(Inquiry inquiry) {
+    switch (inquiry) {
+        case Inquiry::Tokenize: return "/tokenize";
+        case Inquiry::Detokenize: return "/detokenize";
+        case Inquiry::ApplyTemplate: return "/apply-template";
+        case Inquiry::Properties: return "/props";
+    }
+    return "/props";
+}
+
+std::string encode_llama_call(const GenerateRequest& request) {
+    json::object body = request.body;
+    body["model"] = request.model;
+    body["stream"] = true;
+    body["stream_options"] = {{"include_usage", true}};
+    body["return_progress"] = true;
+    body["sse_ping_interval"] = kPingSeconds;
+    return json::serialize(body);
+}
+
+Error decode_llama_error(int status, std::string_view body) {
+    boost::system::error_code failed;
+    const json::value parsed = json::parse(body, failed);
+    const json::object* outer = failed ? nullptr : parsed.if_object();
+    const json::value* error = outer != nullptr ? outer->if_contains("error") : nullptr;
+    if (error != nullptr && error->is_object()) return error_of(error->get_object(), status);
+    return {.code = Code::BadUpstream,
+            .message = format("the engine answered with status {} and no reason", status)};
+}
+
+LlamaStream::LlamaStream(const GenerateRequest& request)
+    : native_(is_native(request.operation)), wants_progress_(wants(request, "return_progress")) {}
+
+Result<void> LlamaStream::feed(std::string_view bytes) {
+    return parser_.feed(bytes, [this](const http::Event& event) { return take(event.data); });
+}
+
+Result<void> LlamaStream::take(std::string_view data) {
+    if (data == "[DONE]") {
+        complete_ = true;
+        return {};
+    }
+    boost::system::error_code failed;
+    json::value parsed = json::parse(data, failed);
+    json::object* event = failed ? nullptr : parsed.if_object();
+    if (event == nullptr) return fail(Code::BadUpstream, "the engine's stream is no JSON");
+    if (const json::value* error = event->if_contains("error");
+        error != nullptr && error->is_object()) {
+        return fail(error_of(error->get_object(), 500));
+    }
+    inference::note_usage(*event, usage_);
+    if (native_ && event->contains("stop_type")) complete_ = true;
+    if (event->contains("prompt_progress") && !wants_progress_) return {};
+    events_.push_back(std::move(*event));
+    return {};
+}
+
+}  // namespace hearth::worker

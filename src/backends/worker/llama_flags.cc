@@ -1,0 +1,90 @@
+#include "backends/worker/llama_flags.h"
+
+#include <algorithm>
+
+#include "base/format.h"
+
+namespace hearth::worker {
+namespace {
+
+std::string joined(const std::vector<std::string>& items) {
+    std::string out;
+    for (const std::string& item : items) out += (out.empty() ? "" : ",") + item;
+    return out;
+}
+
+void add(std::vector<std::string>& flags, const char* name, std::string value) {
+    flags.emplace_back(name);
+    flags.push_back(std::move(value));
+}
+
+// One text is one batch there, and whole: a longer one than the batch would be refused.
+void add_embedding_flags(std::vector<std::string>& flags, std::size_t context,
+                         std::size_t parallel) {
+    add(flags, "--ctx-size", format("{}", context * parallel));
+    add(flags, "--batch-size", format("{}", context));
+    add(flags, "--ubatch-size", format("{}", context));
+}
+
+void add_generating_flags(std::vector<std::string>& flags, std::size_t context,
+                          const LlamaSettings& settings) {
+    add(flags, "--ctx-size", format("{}", context));
+    add(flags, "--batch-size", format("{}", settings.batch));
+    add(flags, "--ubatch-size", format("{}", settings.micro_batch));
+    add(flags, "--cache-type-k", settings.kv_type);
+    add(flags, "--cache-type-v", settings.kv_type);
+}
+
+// How `sequences` share memory, and how much of it there is.
+std::vector<std::string> size_flags(const LlamaModel& model, const LlamaSettings& settings,
+                                    std::size_t sequences) {
+    std::vector<std::string> flags;
+    add(flags, "--parallel", format("{}", sequences));
+    if (model.embeds) {
+        add_embedding_flags(flags, context_of(model, settings), settings.parallel);
+    } else {
+        add_generating_flags(flags, context_of(model, settings), settings);
+    }
+    if (!settings.gpu_layers.empty()) add(flags, "--gpu-layers", settings.gpu_layers);
+    if (!settings.devices.empty()) add(flags, "--device", settings.devices);
+    if (!settings.rpc.empty()) add(flags, "--rpc", joined(settings.rpc));
+    return flags;
+}
+
+}  // namespace
+
+std::size_t context_of(const LlamaModel& model, const LlamaSettings& settings) {
+    const std::size_t trained = model.context_trained > 0 ? model.context_trained : kContextMax;
+    return settings.context > 0 ? settings.context : std::min(trained, kContextMax);
+}
+
+std::vector<std::string> llama_memory_flags(const LlamaModel& model,
+                                            const LlamaSettings& settings) {
+    // llama-fit-params knows no --kv-unified: one sequence takes as much as many that share.
+    return size_flags(model, settings, model.embeds ? settings.parallel : 1);
+}
+
+std::vector<std::string> llama_flags(const LlamaModel& model, const LlamaSettings& settings) {
+    std::vector<std::string> flags = size_flags(model, settings, settings.parallel);
+    for (const char* flag : {"--offline", "--metrics", "--no-ui", "--no-slots", "--no-log-prefix",
+                             "--no-log-timestamps"}) {
+        flags.emplace_back(flag);
+    }
+    add(flags, "--log-verbosity", "1");
+    add(flags, "--log-colors", "off");
+    add(flags, "--alias", model.name);
+    add(flags, "--threads", format("{}", settings.threads));
+    if (model.embeds) {
+        flags.emplace_back("--embedding");
+    } else {
+        // One context for all answers: a long one may use what short ones leave.
+        flags.emplace_back("--kv-unified");
+        add(flags, "--cache-ram", format("{}", settings.prompt_cache_mib));
+    }
+    if (!model.projector.empty()) add(flags, "--mmproj", model.projector);
+    for (const auto& adapter : model.adapters) add(flags, "--lora", adapter);
+    flags.insert(flags.end(), settings.more.begin(), settings.more.end());
+    return flags;
+}
+
+}  // namespace hearth::worker

@@ -1,0 +1,55 @@
+#include "inference/generate.h"
+
+#include <boost/json/value.hpp>
+
+namespace hearth::inference {
+namespace {
+
+namespace json = boost::json;
+
+std::optional<double> number_at(const json::object& from, std::string_view key) {
+    const json::value* value = from.if_contains(key);
+    if (value == nullptr || !value->is_number()) return std::nullopt;
+    return value->to_number<double>();
+}
+
+void take_count(const json::object& from, std::string_view key, std::optional<std::uint64_t>& to) {
+    const auto number = number_at(from, key);
+    if (number && *number >= 0 && *number < 1e15) to = static_cast<std::uint64_t>(*number);
+}
+
+void take_ms(const json::object& from, std::string_view key,
+             std::optional<std::chrono::nanoseconds>& to) {
+    const auto number = number_at(from, key);
+    if (number && *number >= 0 && *number < 1e12) {
+        to = std::chrono::nanoseconds(static_cast<std::int64_t>(*number * 1e6));
+    }
+}
+
+const json::object* object_at(const json::object& from, std::string_view key) {
+    const json::value* value = from.if_contains(key);
+    return value != nullptr ? value->if_object() : nullptr;
+}
+
+}  // namespace
+
+void note_usage(const json::object& event, Usage& usage) {
+    if (const auto* counted = object_at(event, "usage")) {
+        take_count(*counted, "prompt_tokens", usage.prompt_tokens);
+        take_count(*counted, "completion_tokens", usage.completion_tokens);
+        if (const auto* details = object_at(*counted, "prompt_tokens_details")) {
+            take_count(*details, "cached_tokens", usage.cached_tokens);
+        }
+    }
+    if (event.contains("stop_type")) {  // the last event of /completion and /infill
+        take_count(event, "tokens_evaluated", usage.prompt_tokens);
+        take_count(event, "tokens_predicted", usage.completion_tokens);
+    }
+    if (const auto* timings = object_at(event, "timings")) {
+        take_count(*timings, "cache_n", usage.cached_tokens);
+        take_ms(*timings, "prompt_ms", usage.prompt_time);
+        take_ms(*timings, "predicted_ms", usage.completion_time);
+    }
+}
+
+}  // namespace hearth::inference

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "runtime/awaitable.h"
+
+// The canonical form of a generating call. Its words are those of the OpenAI API with
+// llama-server's additions: every engine in front of which we stand takes them, and each dialect is
+// translated into them, so that what we do not know of a request or of an answer survives.
+namespace hearth::inference {
+
+enum class Operation : std::uint8_t {
+    Chat,        // body and events as of POST /v1/chat/completions
+    Completion,  // as of POST /v1/completions
+    Native,      // as of llama-server's POST /completion
+    Infill,      // as of llama-server's POST /infill: a prefix, a suffix, and what stands between
+};
+
+struct GenerateRequest {
+    std::string model;  // as the caller wrote it
+    Operation operation = Operation::Chat;
+    boost::json::object body;  // without "model", "stream" and "stream_options"
+    std::optional<std::chrono::milliseconds> keep_alive;  // negative: for ever
+    std::size_t context_min = 0;  // tokens the model must have room for; 0: whatever it has
+};
+
+// Tokens and time of one call, as the engine counted them. Absent: it did not say.
+struct Usage {
+    std::optional<std::uint64_t> prompt_tokens;  // cached ones included
+    std::optional<std::uint64_t> cached_tokens;
+    std::optional<std::uint64_t> completion_tokens;
+    std::optional<std::chrono::nanoseconds> prompt_time;
+    std::optional<std::chrono::nanoseconds> completion_time;
+};
+
+// Takes over what an event of an engine's stream says of tokens and time.
+void note_usage(const boost::json::object& event, Usage& usage);
+
+// Who answers. Known before the first event.
+struct Origin {
+    std::string model;
+    std::string backend;
+};
+
+// Where an answer goes while it is made: always as a stream, whatever the caller asked for.
+// An error of a sink ends the call and is what it returns.
+class Sink {
+  public:
+    virtual ~Sink() = default;
+    // Once, before everything else.
+    virtual void begin(Origin origin) = 0;
+    // One message of the engine's stream, in the words of the request's operation. Suspends while
+    // the reader is slow.
+    virtual Awaitable<Result<void>> push(boost::json::object event) = 0;
+    // The engine works and has nothing to say yet.
+    virtual Awaitable<Result<void>> alive() = 0;
+};
+
+struct GenerateReply {
+    Usage usage;
+    std::chrono::nanoseconds load_time{0};
+};
+
+// Questions about a model that generate nothing, in the words of llama-server's route of that name.
+enum class Inquiry : std::uint8_t { Tokenize, Detokenize, ApplyTemplate, Properties };
+
+struct InquiryRequest {
+    std::string model;
+    Inquiry inquiry = Inquiry::Tokenize;
+    boost::json::object body;
+};
+
+}  // namespace hearth::inference

@@ -1,0 +1,94 @@
+#include <boost/json.hpp>
+#include <ctime>
+
+#include "api/model_defaults.h"
+#include "api/openai.h"
+#include "api/openai_generate.h"
+#include "server/answer.h"
+#include "server/generate.h"
+#include "server/surfaces.h"
+
+// The routes that share llama-server's forms: the generating half of the OpenAI dialect, and
+// llama-server's own, which editors' plug-ins for it call.
+namespace hearth::server {
+namespace openai = api::openai;
+namespace {
+
+using inference::Inquiry;
+
+// Callers of a server with one model name none.
+void name_only_model(const Gateway& gateway, std::string& model) {
+    if (!model.empty()) return;
+    const auto snapshot = gateway.workers.snapshot();
+    const models::Model* only = nullptr;
+    for (const models::Model& candidate : snapshot->catalogue.models()) {
+        if (!candidate.gguf) continue;
+        if (only != nullptr) return;
+        only = &candidate;
+    }
+    if (only != nullptr) model = only->name;
+}
+
+Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
+                    Result<openai::GenerateCall> call) {
+    if (!call) {
+        co_await answer(exchange, openai::encode_error(call.error()));
+        co_return;
+    }
+    name_only_model(gateway, call->request.model);
+    const auto snapshot = gateway.workers.snapshot();
+    const models::Model* model = snapshot->catalogue.find(call->request.model);
+    if (model != nullptr && model->gguf) api::apply_model_defaults(*model->gguf, call->request);
+    const auto writer = openai::make_writer(
+        *call, call->request.model,
+        {.id = "cmpl-" + next_request_id(), .created_unix = std::time(nullptr)});
+    co_await generate(gateway, exchange, std::move(call->request), *writer, openai::encode_error);
+}
+
+Awaitable<void> ask(const Gateway& gateway, http::Exchange& exchange, Inquiry inquiry) {
+    auto request = openai::parse_inquiry(inquiry, exchange.request().body);
+    if (!request) {
+        co_await answer(exchange, openai::encode_error(request.error()));
+        co_return;
+    }
+    name_only_model(gateway, request->model);
+    const auto reply = co_await gateway.serve.inquire(
+        *std::move(request), Deadline::after(gateway.config.server.request_time));
+    if (!reply) {
+        co_await answer(exchange, openai::encode_error(reply.error()));
+        co_return;
+    }
+    co_await answer(exchange, {.body = boost::json::serialize(*reply)});
+}
+
+}  // namespace
+
+Awaitable<void> openai_chat(const Gateway& gateway, http::Exchange& exchange) {
+    co_await run(gateway, exchange, openai::parse_chat(exchange.request().body));
+}
+
+Awaitable<void> openai_completions(const Gateway& gateway, http::Exchange& exchange) {
+    co_await run(gateway, exchange, openai::parse_completion(exchange.request().body));
+}
+
+Awaitable<void> llama_completion(const Gateway& gateway, http::Exchange& exchange) {
+    co_await run(gateway, exchange, openai::parse_native(exchange.request().body));
+}
+
+Awaitable<void> llama_infill(const Gateway& gateway, http::Exchange& exchange) {
+    co_await run(gateway, exchange, openai::parse_infill(exchange.request().body));
+}
+
+Awaitable<void> llama_tokenize(const Gateway& gateway, http::Exchange& exchange) {
+    co_await ask(gateway, exchange, Inquiry::Tokenize);
+}
+
+Awaitable<void> llama_detokenize(const Gateway& gateway, http::Exchange& exchange) {
+    co_await ask(gateway, exchange, Inquiry::Detokenize);
+}
+
+Awaitable<void> llama_apply_template(const Gateway& gateway, http::Exchange& exchange) {
+    co_await ask(gateway, exchange, Inquiry::ApplyTemplate);
+}
+
+}  // namespace hearth::server

@@ -1,0 +1,64 @@
+#include "api/model_defaults.h"
+#include "api/ollama.h"
+#include "api/ollama_generate.h"
+#include "server/answer.h"
+#include "server/generate.h"
+#include "server/surfaces.h"
+
+// /api/generate and /api/chat.
+namespace hearth::server {
+namespace ollama = api::ollama;
+namespace {
+
+Awaitable<void> load_only(const Gateway& gateway, http::Exchange& exchange,
+                          const ollama::TextCall& call) {
+    const auto took = co_await gateway.serve.load(call.request.model, call.request.keep_alive,
+                                                  Deadline::after(gateway.config.llama.start_time));
+    if (!took) {
+        co_await answer(exchange, ollama::encode_error(took.error()));
+        co_return;
+    }
+    co_await answer(exchange, ollama::encode_loaded(call, call.request.model, *took));
+}
+
+// What the model's manifest and this dialect set where the caller set nothing.
+Result<void> complete(const Gateway& gateway, ollama::TextCall& call) {
+    const auto snapshot = gateway.workers.snapshot();
+    const models::Model* model = snapshot->catalogue.find(call.request.model);
+    if (model == nullptr) return fail(unknown_model(call.request.model));
+    TRY_VOID(ollama::check_capabilities(call, *model));
+    if (model->gguf) api::apply_model_defaults(*model->gguf, call.request);
+    ollama::apply_dialect_defaults(call.request);
+    return {};
+}
+
+Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
+                    Result<ollama::TextCall> call) {
+    if (!call) {
+        co_await answer(exchange, ollama::encode_error(call.error()));
+        co_return;
+    }
+    if (call->load_only) {
+        co_await load_only(gateway, exchange, *call);
+        co_return;
+    }
+    if (const auto completed = complete(gateway, *call); !completed) {
+        co_await answer(exchange, ollama::encode_error(completed.error()));
+        co_return;
+    }
+    const auto writer = ollama::make_writer(*call, call->request.model);
+    co_await generate(gateway, exchange, std::move(call->request), *writer, ollama::encode_error,
+                      call->truncate ? ollama::drop_oldest_messages : nullptr);
+}
+
+}  // namespace
+
+Awaitable<void> ollama_generate(const Gateway& gateway, http::Exchange& exchange) {
+    co_await run(gateway, exchange, ollama::parse_generate(exchange.request().body));
+}
+
+Awaitable<void> ollama_chat(const Gateway& gateway, http::Exchange& exchange) {
+    co_await run(gateway, exchange, ollama::parse_chat(exchange.request().body));
+}
+
+}  // namespace hearth::server

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "backends/worker/llama_backend.h"
+#include "backends/worker/memory_ledger.h"
+#include "backends/worker/supervisor.h"
+#include "models/model.h"
+#include "server/config.h"
+
+// What the configuration and a model's files say about the process that serves it.
+namespace hearth::server {
+
+// The ledger must outlive what is started with the options.
+worker::WorkerOptions worker_options(const Config& config, const models::Model& model,
+                                     worker::MemoryLedger& ledger);
+
+// Of a GGUF model.
+worker::LlamaBackendOptions llama_backend_options(const Config& config, const models::Model& model);
+
+// Bytes that models may take, by device. A device that the configuration does not name has none,
+// and nothing is counted on it. Entries that are no NAME=MIB are left out.
+worker::DeviceBytes memory_budget(const MemorySection& section);
+
+}  // namespace hearth::server

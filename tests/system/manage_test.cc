@@ -1,0 +1,177 @@
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "fetch/registry_fixture.h"
+#include "http_probe.h"
+#include "server_process.h"
+#include "testing/gguf_models.h"
+
+// Models that come, are copied and go, through the real server and the real downloader, from a
+// registry of the test's own.
+namespace hearth::system_test {
+namespace {
+
+namespace json = boost::json;
+using fetch::testing::TestRegistry;
+using std::chrono::seconds;
+using testing::GgufKind;
+
+std::string bytes_of(const std::filesystem::path& file) {
+    std::ostringstream bytes;
+    bytes << std::ifstream(file, std::ios::binary).rdbuf();
+    return bytes.str();
+}
+
+class Manage : public ::testing::Test {
+  protected:
+    Reply ask(std::string_view method, std::string_view path, const json::value& body) {
+        return HttpProbe(server_.address()).exchange(method, path, json::serialize(body));
+    }
+    Reply pull(const std::string& name, bool stream) {
+        return ask("POST", "/api/pull", {{"model", name}, {"stream", stream}});
+    }
+    bool serves(std::string_view name) {
+        return ask("POST", "/api/show", {{"model", name}}).status == 200;
+    }
+    Reply chat(std::string_view name) {
+        return ask("POST", "/api/chat",
+                   {{"model", name},
+                    {"messages", {{{"role", "user"}, {"content", "hello"}}}},
+                    {"stream", false},
+                    {"options", {{"num_predict", 3}}}});
+    }
+
+    TestRegistry registry_;
+    ServerProcess server_;
+};
+
+TEST_F(Manage, APulledModelAnswersIsCopiedAndGoes) {
+    registry_.add_model("me/tiny:q8", bytes_of(hearth::testing::make_gguf(GgufKind::Text)));
+    const std::string name = registry_.name("me/tiny:q8");
+    const Reply pulled = pull(name, true);
+    ASSERT_EQ(pulled.status, 200) << pulled.body;
+    EXPECT_TRUE(pulled.field("content-type").starts_with("application/x-ndjson"));
+    EXPECT_TRUE(pulled.body.starts_with("{\"status\":\"pulling manifest\"}\n")) << pulled.body;
+    EXPECT_TRUE(pulled.body.contains("\"completed\":")) << pulled.body;
+    EXPECT_TRUE(pulled.body.ends_with("{\"status\":\"success\"}\n")) << pulled.body;
+
+    EXPECT_EQ(chat(name).status, 200) << chat(name).body;
+    ASSERT_EQ(ask("POST", "/api/copy", {{"source", name}, {"destination", "mine"}}).status, 200);
+    EXPECT_EQ(chat("mine").status, 200) << chat("mine").body;
+    ASSERT_EQ(ask("DELETE", "/api/delete", {{"model", name}}).status, 200);
+    EXPECT_FALSE(serves(name));
+    EXPECT_EQ(chat("mine").status, 200) << "its weights were shared";
+    EXPECT_EQ(ask("DELETE", "/v1/models/mine", {}).status, 200);
+    EXPECT_FALSE(serves("mine"));
+    EXPECT_EQ(ask("DELETE", "/api/delete", {{"model", "mine"}}).status, 404);
+    EXPECT_EQ(ask("POST", "/api/copy", {{"source", "mine"}, {"destination", "x"}}).status, 404);
+}
+
+TEST_F(Manage, PullsWithoutAStream) {
+    registry_.add_model("me/tiny:q8", bytes_of(hearth::testing::make_gguf(GgufKind::Text)));
+    const Reply pulled = pull(registry_.name("me/tiny:q8"), false);
+    EXPECT_EQ(pulled.status, 200);
+    EXPECT_EQ(pulled.body, "{\"status\":\"success\"}");
+}
+
+TEST_F(Manage, SaysWhyAPullFails) {
+    const Reply missing = pull(registry_.name("me/none:x"), false);
+    EXPECT_EQ(missing.status, 404) << missing.body;
+    EXPECT_FALSE(missing.json().at("error").as_string().empty());
+    const Reply name = pull("../../etc/passwd", false);
+    EXPECT_EQ(name.status, 400) << name.body;
+    registry_.add_model("me/bad:x", std::string(100'000, 'x'));
+    registry_.set({.wrong_bytes = true});
+    const Reply bad = pull(registry_.name("me/bad:x"), true);
+    EXPECT_EQ(bad.status, 200);
+    const std::size_t last = bad.body.rfind('\n', bad.body.size() - 2) + 1;
+    EXPECT_TRUE(json::parse(bad.body.substr(last)).as_object().contains("error")) << bad.body;
+    EXPECT_FALSE(serves(registry_.name("me/bad:x")));
+}
+
+TEST_F(Manage, ACallerWhoLeavesEndsTheDownloadAndTheNextGoesOn) {
+    registry_.add_model("me/tiny:q8", bytes_of(hearth::testing::make_gguf(GgufKind::Text)));
+    registry_.set({.bytes_per_second = 2'000'000});
+    const std::string name = registry_.name("me/tiny:q8");
+    {
+        HttpProbe probe(server_.address());
+        const std::string body = json::serialize(json::object{{"model", name}});
+        probe.write("POST /api/pull HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+                    std::to_string(body.size()) + "\r\n\r\n" + body);
+        std::this_thread::sleep_for(seconds(2));
+    }
+    EXPECT_TRUE(eventually(seconds(5), [&] { return server_.worker_pids().empty(); }));
+    const auto requests = registry_.blob_requests().size();
+    registry_.set({});
+    ASSERT_EQ(pull(name, false).status, 200);
+    bool resumed = false;
+    const auto seen = registry_.blob_requests();
+    for (std::size_t i = requests; i < seen.size(); ++i) {
+        resumed = resumed || (!seen[i].range.empty() && !seen[i].range.starts_with("bytes=0-"));
+    }
+    EXPECT_TRUE(resumed);
+    EXPECT_TRUE(serves(name));
+}
+
+TEST_F(Manage, WhatLiesElsewhereIsNotTouched) {
+    const Reply refused = ask("DELETE", "/api/delete", {{"model", "all-minilm"}});
+    EXPECT_EQ(refused.status, 403) << refused.body;
+    EXPECT_TRUE(serves("all-minilm"));
+}
+
+TEST(Memory, ThreeModelsShareTheRoomOfOne) {
+    for (const auto kind : {GgufKind::Text, GgufKind::Fim, GgufKind::Thinking}) {
+        hearth::testing::make_gguf(kind);
+    }
+    // One of these models takes between half of this and all of it.
+    const ServerProcess server(
+        {.arguments = {},
+         .environment = {"HEARTH_MODELS__DIRECTORIES=" + hearth::testing::gguf_cache().string(),
+                         "HEARTH_LLAMA__PARALLEL=2", "HEARTH_LLAMA__CONTEXT=1024",
+                         "HEARTH_MEMORY__BUDGET_MIB=640", "HEARTH_MEMORY__PATIENCE=500ms"}});
+    std::atomic<int> answered = 0;
+    std::vector<std::jthread> callers;
+    for (int i = 0; i < 9; ++i) {
+        callers.emplace_back([&, i] {
+            const std::array<std::string, 3> models = {"tiny-text", "tiny-fim", "tiny-thinking"};
+            const Reply reply = post(server.address(), "/v1/chat/completions",
+                                     json::serialize(json::object{
+                                         {"model", models[static_cast<std::size_t>(i) % 3]},
+                                         {"messages", {{{"role", "user"}, {"content", "hello"}}}},
+                                         {"max_tokens", 4}}));
+            EXPECT_EQ(reply.status, 200) << reply.body;
+            if (reply.status == 200) ++answered;
+        });
+    }
+    callers.clear();
+    EXPECT_EQ(answered, 9);
+    const json::value memory = get(server.address(), "/api/memory").json();
+    EXPECT_EQ(memory.at("budget").at("host").to_number<std::uint64_t>(), 640U << 20);
+    EXPECT_GE(memory.at("evictions").to_number<int>(), 2) << json::serialize(memory);
+    std::uint64_t taken = 0;
+    for (const json::value& model : memory.at("models").as_array()) {
+        taken += model.at("bytes").at("host").to_number<std::uint64_t>();
+    }
+    EXPECT_LE(taken, 640U << 20);
+}
+
+TEST(Memory, AModelLargerThanTheBudgetIsRefusedWithBothCounts) {
+    hearth::testing::make_gguf(GgufKind::Text);
+    const ServerProcess server(
+        {.arguments = {},
+         .environment = {"HEARTH_MODELS__DIRECTORIES=" + hearth::testing::gguf_cache().string(),
+                         "HEARTH_MEMORY__BUDGET_MIB=64"}});
+    const Reply reply = post(
+        server.address(), "/v1/chat/completions",
+        json::serialize(json::object{{"model", "tiny-text"},
+                                     {"messages", {{{"role", "user"}, {"content", "hello"}}}}}));
+    EXPECT_GE(reply.status, 400) << reply.body;
+    EXPECT_TRUE(reply.body.contains("64 MiB")) << reply.body;
+}
+
+}  // namespace
+}  // namespace hearth::system_test
