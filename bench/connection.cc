@@ -139,6 +139,7 @@ void Connection::begin(const PreparedRequest& request) {
 }
 
 void Connection::restart_message() {
+    first_ns_ = 0;
     written_ = 0;
     head_.clear();
     body_.clear();
@@ -156,9 +157,13 @@ bool Connection::advance() {
     if (written_ < request_->wire.size()) write_some();
     if (!read_some()) return false;
     waiting_ = false;
-    latency_ns_ = static_cast<std::uint64_t>(
-        std::chrono::nanoseconds(std::chrono::steady_clock::now() - started_).count());
+    latency_ns_ = ns_since_start();
     return true;
+}
+
+std::uint64_t Connection::ns_since_start() const {
+    return static_cast<std::uint64_t>(
+        std::chrono::nanoseconds(std::chrono::steady_clock::now() - started_).count());
 }
 
 void Connection::write_some() {
@@ -202,6 +207,7 @@ bool Connection::consume(std::string_view bytes) {
         if (parse_head()) return true;
         return rest.empty() ? false : consume(rest);
     }
+    if (first_ns_ == 0) first_ns_ = ns_since_start();
     if (framing_ == Framing::Chunked) return consume_chunked(bytes);
     if (bytes.size() > left_) throw std::runtime_error("the reply is longer than it said");
     left_ -= bytes.size();

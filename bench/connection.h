@@ -44,6 +44,8 @@ class Connection {
     bool advance();
     const PreparedRequest& request() const { return *request_; }
     std::uint64_t latency_ns() const { return latency_ns_; }
+    // To the first byte of the reply's body.
+    std::uint64_t first_ns() const { return first_ns_; }
     // Keeps the body of replies from now on (used by the check of the first reply).
     void keep_body() { keep_body_ = true; }
     const std::string& body() const { return body_; }
@@ -55,6 +57,7 @@ class Connection {
     void write_some();
     bool read_some();
     bool parse_head();
+    std::uint64_t ns_since_start() const;
     bool consume(std::string_view bytes);
     bool consume_chunked(std::string_view bytes);
 
@@ -69,6 +72,7 @@ class Connection {
     const PreparedRequest* request_ = nullptr;
     std::chrono::steady_clock::time_point started_;
     std::uint64_t latency_ns_ = 0;
+    std::uint64_t first_ns_ = 0;
     std::size_t written_ = 0;
     bool watching_write_ = false;
 

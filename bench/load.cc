@@ -30,13 +30,16 @@ struct Options {
     std::size_t passes = 1;  // over the whole workload
     double warmup_seconds = 0;
     int pid = 0;  // of the server; its children are counted too
+    bool stream = false;
     std::string label;
     std::string record;  // a file to append "label.metric<TAB>value" lines to
 };
 
-// What one phase did. Latencies in nanoseconds, one per request.
+// What one phase did. Times in nanoseconds, one per request.
 struct Tally {
     std::vector<std::uint64_t> latencies_ns;
+    std::vector<std::uint64_t> first_ns;      // to the first byte of the body
+    std::vector<std::uint64_t> per_token_ns;  // from there to the end, over the other tokens
     std::uint64_t texts = 0;
     std::uint64_t tokens = 0;
 };
@@ -78,6 +81,12 @@ Tally run_thread(const Options& options, Queue& queue, std::size_t connections) 
             if (!connection->advance()) continue;
             const PreparedRequest& done = connection->request();
             tally.latencies_ns.push_back(connection->latency_ns());
+            if (done.tokens > 1 && options.stream) {
+                const std::uint64_t first = connection->first_ns();
+                tally.first_ns.push_back(first);
+                tally.per_token_ns.push_back((connection->latency_ns() - first) /
+                                             (done.tokens - 1));
+            }
             tally.texts += done.texts;
             tally.tokens += done.tokens;
             if (const PreparedRequest* request = queue.next())
@@ -116,9 +125,13 @@ Tally run_phase(const Options& options, const std::vector<PreparedRequest>& requ
     }
     if (failure) std::rethrow_exception(failure);
     Tally total;
+    const auto append = [](std::vector<std::uint64_t>& to, const std::vector<std::uint64_t>& from) {
+        to.insert(to.end(), from.begin(), from.end());
+    };
     for (Tally& part : parts) {
-        total.latencies_ns.insert(total.latencies_ns.end(), part.latencies_ns.begin(),
-                                  part.latencies_ns.end());
+        append(total.latencies_ns, part.latencies_ns);
+        append(total.first_ns, part.first_ns);
+        append(total.per_token_ns, part.per_token_ns);
         total.texts += part.texts;
         total.tokens += part.tokens;
     }
@@ -139,6 +152,16 @@ void print_metrics(const Options& options,
         std::printf("%s.%s\t%.6g\n", options.label.c_str(), name.c_str(), value);
         if (record.is_open()) record << options.label << '.' << name << '\t' << value << '\n';
     }
+}
+
+void add_stream_metrics(Tally& tally, std::vector<std::pair<std::string, double>>& metrics) {
+    if (tally.first_ns.empty()) return;
+    std::ranges::sort(tally.first_ns);
+    std::ranges::sort(tally.per_token_ns);
+    metrics.emplace_back("ttft_p50_ms", percentile_ms(tally.first_ns, 0.50));
+    metrics.emplace_back("ttft_p95_ms", percentile_ms(tally.first_ns, 0.95));
+    metrics.emplace_back("tpot_p50_ms", percentile_ms(tally.per_token_ns, 0.50));
+    metrics.emplace_back("tpot_p95_ms", percentile_ms(tally.per_token_ns, 0.95));
 }
 
 void measure(const Options& options) {
@@ -176,6 +199,7 @@ void measure(const Options& options) {
             metrics.emplace_back("cpu_ms_per_text",
                                  server_cpu * 1e3 / static_cast<double>(tally.texts));
     }
+    add_stream_metrics(tally, metrics);
     print_metrics(options, metrics);
 }
 
@@ -189,6 +213,9 @@ void add_options(CLI::App& app, Options& options) {
     app.add_option("--encoding", options.workload.encoding, "base64 or float (openai)");
     app.add_option("--batch", options.workload.batch, "texts per request");
     app.add_option("--body", options.workload.body_file, "POST this file instead; without it: GET");
+    app.add_option("--bodies", options.workload.bodies_file, "POST the lines of this file in turn");
+    app.add_option("--tokens", options.workload.tokens, "tokens of each answer to --bodies");
+    app.add_flag("--stream", options.stream, "answers are streams: measure first and later tokens");
     app.add_option("--concurrency", options.concurrency)->check(CLI::Range(1, 20'000));
     app.add_option("--threads", options.threads)->check(CLI::Range(1, 256));
     app.add_option("--seconds", options.seconds, "how long; without it: by passes");

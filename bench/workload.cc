@@ -85,6 +85,16 @@ std::vector<PreparedRequest> prepare_requests(const WorkloadOptions& options,
         }
         return requests;
     }
+    if (!options.bodies_file.empty()) {
+        std::ifstream file(options.bodies_file);
+        for (std::string line; std::getline(file, line);) {
+            requests.push_back({.wire = wire("POST", options, address, line),
+                                .texts = 1,
+                                .tokens = options.tokens});
+        }
+        if (requests.empty()) throw std::runtime_error("no bodies in " + options.bodies_file);
+        return requests;
+    }
     std::string body;
     if (!options.body_file.empty()) {
         std::ostringstream text;

@@ -9,8 +9,8 @@ PACKAGES_BUILD=(
     prometheus-cpp-dev libssl-dev libcurl4-openssl-dev zlib1g-dev libedit-dev libicu-dev libgtest-dev libgomp1
 )
 # What only tests and benchmarks use; installed when they run.
-PACKAGES_TEST=(python3-venv curl)
-PACKAGES_BENCH=(nginx-light wrk python3-venv curl)
+PACKAGES_TEST=(python3-venv curl jq)
+PACKAGES_BENCH=(nginx-light wrk python3-venv curl jq)
 PACKAGES_CHECK=(shellcheck)
 
 # missing_packages NAME...: those that are not installed.

@@ -7,8 +7,6 @@
 namespace hearth::fetch {
 namespace {
 
-using testing::Faults;
-
 class PullHub : public testing::PullTest {
   protected:
     static std::string model(std::string_view architecture) {

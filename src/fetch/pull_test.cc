@@ -167,9 +167,9 @@ TEST_F(PullTest, WaitsForAnotherThatFetchesTheSame) {
     registry_.set({.bytes_per_second = 1'000'000});
     const std::string weights = pattern(500'000);
     const models::Digest digest = registry_.add_model("a/b:c", weights);
+    PullOptions options = options_;
+    options.model = registry_.name("a/b:c");
     std::thread other([&] {
-        PullOptions options = options_;
-        options.model = registry_.name("a/b:c");
         const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
         Progress progress(null.value());
         EXPECT_TRUE(fetch::pull(options, progress));

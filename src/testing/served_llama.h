@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <future>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -96,18 +97,34 @@ inline worker::WorkerOptions llama_options(GgufKind kind, const worker::LlamaMod
     return options;
 }
 
-// One model as a gateway of two shards runs it.
+// Two running shards. What served a model goes when they have stopped: its connections are theirs.
+struct TestGateway {
+    TestGateway() { shards.start(); }
+    ~TestGateway() { shards.stop(); }
+
+    runtime::Shards shards{2};
+    metrics::Registry registry;
+    std::vector<std::unique_ptr<worker::LlamaBackend>> served;
+};
+
+// One model as a gateway runs it.
 class Served {
   public:
-    Served(runtime::Shards& shards, metrics::Registry& registry, worker::WorkerOptions options,
-           worker::LlamaBackendOptions backend = {})
-        : shards_(shards),
-          metrics_(registry, options.model),
-          supervisor(shards, 0, std::move(options), metrics_),
-          backend(shards, supervisor, metrics_, backend) {
+    Served(TestGateway& gateway, worker::WorkerOptions options,
+           worker::LlamaBackendOptions backend_options = {})
+        : gateway_(gateway),
+          shards_(gateway.shards),
+          metrics_(gateway.registry, options.model),
+          supervisor(shards_, 0, std::move(options), metrics_),
+          owned_(std::make_unique<worker::LlamaBackend>(shards_, supervisor, metrics_,
+                                                        backend_options)),
+          backend(*owned_) {
         supervisor.start();
     }
-    ~Served() { supervisor.stop(); }
+    ~Served() {
+        supervisor.stop();
+        gateway_.served.push_back(std::move(owned_));
+    }
     Served(const Served&) = delete;
     Served& operator=(const Served&) = delete;
 
@@ -159,12 +176,18 @@ class Served {
         co_return at == std::string::npos ? -1 : std::stod(reply->body.substr(at + kName.size()));
     }
 
+    TestGateway& gateway_;
     runtime::Shards& shards_;
     worker::WorkerMetrics metrics_;
 
   public:
     worker::WorkerSupervisor supervisor;
-    worker::LlamaBackend backend;
+
+  private:
+    std::unique_ptr<worker::LlamaBackend> owned_;
+
+  public:
+    worker::LlamaBackend& backend;
 };
 
 }  // namespace hearth::testing

@@ -25,40 +25,34 @@ using testing::GgufKind;
 using testing::llama_options;
 using testing::RecordingSink;
 using testing::Served;
+using testing::TestGateway;
 
 // One llama-server for all tests that leave it as they found it.
 class LlamaBackendTest : public ::testing::Test {
   protected:
     static void SetUpTestSuite() {
         if (!can_run_llama()) return;
-        shards_ = new runtime::Shards(2);
-        registry_ = new metrics::Registry;
-        shards_->start();
+        gateway_ = new TestGateway;
         WorkerOptions options =
             llama_options(GgufKind::Text, {.name = "tiny", .context_trained = 4096});
-        model_ = new Served(*shards_, *registry_, std::move(options));
+        model_ = new Served(*gateway_, std::move(options));
     }
     static void TearDownTestSuite() {
         delete model_;
-        if (shards_ != nullptr) shards_->stop();
-        delete shards_;
-        delete registry_;
+        delete gateway_;
         model_ = nullptr;
-        shards_ = nullptr;
-        registry_ = nullptr;
+        gateway_ = nullptr;
     }
     void SetUp() override {
         if (!can_run_llama()) GTEST_SKIP() << "./dev setup has not built llama.cpp";
     }
     static Served& model() { return *model_; }
 
-    static runtime::Shards* shards_;
-    static metrics::Registry* registry_;
+    static TestGateway* gateway_;
     static Served* model_;
 };
 
-runtime::Shards* LlamaBackendTest::shards_ = nullptr;
-metrics::Registry* LlamaBackendTest::registry_ = nullptr;
+TestGateway* LlamaBackendTest::gateway_ = nullptr;
 Served* LlamaBackendTest::model_ = nullptr;
 
 TEST_F(LlamaBackendTest, StreamsAChatAndCountsItsTokens) {

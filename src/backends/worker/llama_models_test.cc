@@ -25,6 +25,7 @@ using testing::GgufKind;
 using testing::llama_options;
 using testing::RecordingSink;
 using testing::Served;
+using testing::TestGateway;
 
 constexpr std::uint64_t kMib = 1 << 20;
 
@@ -38,14 +39,12 @@ WorkerOptions embedder_options(std::string name = "embedder") {
 
 class LlamaModels : public ::testing::Test {
   protected:
-    LlamaModels() { shards_.start(); }
-    ~LlamaModels() override { shards_.stop(); }
     void SetUp() override {
         if (!can_run_llama()) GTEST_SKIP() << "./dev setup has not built llama.cpp";
     }
 
-    runtime::Shards shards_{2};
-    metrics::Registry registry_;
+    TestGateway gateway_;
+    runtime::Shards& shards_ = gateway_.shards;
 };
 
 double length(std::span<const float> row) {
@@ -55,7 +54,7 @@ double length(std::span<const float> row) {
 }
 
 TEST_F(LlamaModels, AnEmbedderCutsCountsAndNormalises) {
-    Served model(shards_, registry_, embedder_options(), kEmbedder);
+    Served model(gateway_, embedder_options(), kEmbedder);
     const auto two = model.embed({.inputs = {"hello world", "something else"}});
     ASSERT_TRUE(two) << two.error().message;
     EXPECT_EQ(two->dimension, 64U);
@@ -90,7 +89,7 @@ TEST_F(LlamaModels, AnEmbedderCutsCountsAndNormalises) {
 }
 
 TEST_F(LlamaModels, AnEmbedderKeepsTheSideOfALongTextThatIsAskedFor) {
-    Served model(shards_, registry_, embedder_options(), kEmbedder);
+    Served model(gateway_, embedder_options(), kEmbedder);
     std::string text;
     for (int i = 0; i < 300; ++i) text += "left ";
     for (int i = 0; i < 300; ++i) text += "right ";
@@ -115,7 +114,7 @@ TEST_F(LlamaModels, AnEmbedderKeepsTheSideOfALongTextThatIsAskedFor) {
 TEST_F(LlamaModels, AFileThatIsNoModelIsRefusedWithItsReason) {
     WorkerOptions options = llama_options(GgufKind::Text, {.name = "bad"});
     options.files = "/dev/null";
-    Served model(shards_, registry_, std::move(options));
+    Served model(gateway_, std::move(options));
     RecordingSink sink;
     const auto reply = model.generate(chat("a", 1), sink);
     ASSERT_FALSE(reply);
@@ -126,7 +125,7 @@ TEST_F(LlamaModels, AFileThatIsNoModelIsRefusedWithItsReason) {
 }
 
 TEST_F(LlamaModels, AModelLeavesMemoryWhenToldAndComesBackWithTheNextCall) {
-    Served model(shards_, registry_, embedder_options(), kEmbedder);
+    Served model(gateway_, embedder_options(), kEmbedder);
     const auto first = model.load(std::nullopt);
     ASSERT_TRUE(first);
     EXPECT_GT(*first, 1ms);
@@ -142,7 +141,7 @@ TEST_F(LlamaModels, AModelLeavesMemoryWhenToldAndComesBackWithTheNextCall) {
 }
 
 TEST_F(LlamaModels, AQuestionIsAskedAgainWhenItsProcessDies) {
-    Served model(shards_, registry_, embedder_options(), kEmbedder);
+    Served model(gateway_, embedder_options(), kEmbedder);
     ASSERT_TRUE(model.load(std::nullopt));
     const int pid = model.pid();
     ::kill(pid, SIGSTOP);
@@ -193,8 +192,8 @@ class LlamaMemory : public LlamaModels {
 };
 
 TEST_F(LlamaMemory, ModelsTakeTurns) {
-    Served small(shards_, registry_, small_options(), kEmbedder);
-    Served story(shards_, registry_, story_options());
+    Served small(gateway_, small_options(), kEmbedder);
+    Served story(gateway_, story_options());
     std::atomic<bool> done = false;
     std::atomic<std::uint64_t> used_max = 0;
     std::thread watcher([&] {
@@ -229,8 +228,8 @@ TEST_F(LlamaMemory, ModelsTakeTurns) {
 }
 
 TEST_F(LlamaMemory, ALoadThatNobodyWaitsForAnyMoreIsGivenUp) {
-    Served small(shards_, registry_, small_options(), kEmbedder);
-    Served story(shards_, registry_, story_options());
+    Served small(gateway_, small_options(), kEmbedder);
+    Served story(gateway_, story_options());
     RecordingSink sink;
     auto telling = story.begin(chat("a story", 200), sink);
     ASSERT_TRUE(eventually([&] { return sink.count() > 0; }, 30s));
@@ -247,7 +246,7 @@ TEST_F(LlamaMemory, ALoadThatNobodyWaitsForAnyMoreIsGivenUp) {
 }
 
 TEST_F(LlamaMemory, ErrorsOfMemoryReachTheCallerTyped) {
-    Served large(shards_, registry_, small_options(101), kEmbedder);
+    Served large(gateway_, small_options(101), kEmbedder);
     const auto refused = large.embed({.inputs = {"a"}});
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Code::TooLarge);
@@ -260,7 +259,7 @@ TEST_F(LlamaMemory, ErrorsOfMemoryReachTheCallerTyped) {
     ASSERT_TRUE(grant);
     WorkerOptions options = small_options();
     options.memory_time = 50ms;
-    Served small(shards_, registry_, std::move(options), kEmbedder);
+    Served small(gateway_, std::move(options), kEmbedder);
     const auto no_room = small.embed({.inputs = {"a"}});
     ASSERT_FALSE(no_room);
     EXPECT_EQ(no_room.error().code, Code::Unavailable);
@@ -271,7 +270,7 @@ TEST_F(LlamaMemory, ErrorsOfMemoryReachTheCallerTyped) {
 }
 
 TEST_F(LlamaMemory, ACrashedProcessHoldsItsMemoryUntilItIsGone) {
-    Served model(shards_, registry_, small_options(), kEmbedder);
+    Served model(gateway_, small_options(), kEmbedder);
     ASSERT_TRUE(model.load(std::nullopt));
     const int pid = model.pid();
     ::kill(pid, SIGKILL);
