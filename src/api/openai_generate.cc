@@ -164,7 +164,7 @@ Result<void> choose_tool(json::object& body, const std::string& name) {
     for (json::value& tool : body["tools"].get_array()) {
         if (tool_name(tool) != name) continue;
         json::value chosen = std::move(tool);
-        body["tools"] = json::array(1, std::move(chosen));
+        body["tools"] = json::array(1, chosen);
         body["tool_choice"] = "required";
         return {};
     }

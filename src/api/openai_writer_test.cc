@@ -10,7 +10,6 @@ namespace hearth::api::openai {
 namespace {
 
 namespace json = boost::json;
-using inference::Operation;
 
 GenerateCall chat_call(std::string_view more) {
     return *parse_chat(

@@ -15,7 +15,6 @@ namespace {
 
 using hearth::testing::RawSocket;
 using hearth::testing::ScriptedServer;
-using testing::count_of;
 using testing::Faults;
 using testing::pattern;
 

@@ -81,22 +81,18 @@ Awaitable<void> generate(const Gateway& gateway, http::Exchange& exchange,
                          EncodeError encode_error, Shorten shorten) {
     ExchangeSink sink(exchange, writer);
     const Deadline deadline = Deadline::after(gateway.config.llama.request_time);
-    for (int attempts = 1;; ++attempts) {
-        const auto reply =
-            shorten != nullptr
-                ? co_await gateway.serve.generate(request, sink, deadline)
-                : co_await gateway.serve.generate(std::move(request), sink, deadline);
-        if (reply) {
-            co_await sink.finish(*reply);
-            co_return;
-        }
+    auto reply = co_await gateway.serve.generate(request, sink, deadline);
+    for (int shortened = 0; !reply && shortened < kShorteningsMax; ++shortened) {
         const Error& error = reply.error();
-        const bool again = shorten != nullptr && attempts < kShorteningsMax &&
-                           error.reason == "context_length_exceeded" &&
+        const bool again = shorten != nullptr && error.reason == "context_length_exceeded" &&
                            shorten(request, error.amount, error.limit);
-        if (again) continue;
-        co_await sink.refuse(error, encode_error);
-        co_return;
+        if (!again) break;
+        reply = co_await gateway.serve.generate(request, sink, deadline);
+    }
+    if (reply) {
+        co_await sink.finish(*reply);
+    } else {
+        co_await sink.refuse(reply.error(), encode_error);
     }
 }
 
