@@ -5,10 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fstream>
 #include <future>
 #include <random>
@@ -21,6 +18,7 @@
 #include "base/format.h"
 #include "http/client.h"
 #include "runtime/child_process.h"
+#include "runtime/event.h"
 #include "runtime/shard.h"
 #include "runtime/task_group.h"
 #include "telemetry/log.h"
@@ -31,34 +29,13 @@ namespace {
 namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
 using runtime::ChildProcess;
+using runtime::Event;
 using runtime::ExitStatus;
 
 constexpr auto kPollStep = std::chrono::milliseconds(3);
 constexpr auto kKillTime = std::chrono::seconds(10);
 constexpr auto kExitNoticeTime = std::chrono::milliseconds(100);
 constexpr std::size_t kStartFailuresPatience = 3;
-
-// Something for the loop to look at. Shard-local, one waiter.
-class Event {
-  public:
-    explicit Event(asio::io_context& io) : timer_(io) {}
-
-    void notify() {
-        set_ = true;
-        timer_.cancel();
-    }
-    Awaitable<void> wait_until(Clock::time_point when) {
-        if (!set_) {
-            timer_.expires_at(when);
-            co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-        }
-        set_ = false;
-    }
-
-  private:
-    asio::steady_timer timer_;
-    bool set_ = false;
-};
 
 // Why a process must end, or has.
 enum class End { Exited, Retired, NeverReady, Silent, Hung };
