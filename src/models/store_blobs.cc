@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
-constexpr std::size_t kEntriesMax = 65'536;  // files that one prune looks at
+constexpr std::size_t kBlobsMax = 65'536;  // files that one prune looks at
 constexpr int kOpenAttemptsMax = 100;
 constexpr std::string_view kPartialSuffix = "-partial";
 
@@ -63,11 +63,15 @@ bool is_same_file(int file, const fs::path& path) {
 bool is_unnamed(const std::string& file, const std::set<Digest>& named) {
     if (file.starts_with(kTemporaryPrefix)) return true;
     std::string_view rest = file;
+    // The downloader's state of a partial blob stands beside it.
+    for (const std::string_view state : {".new", ".json"}) {
+        if (rest.ends_with(state)) rest.remove_suffix(state.size());
+    }
     if (rest.ends_with(kPartialSuffix)) {
         rest.remove_suffix(kPartialSuffix.size());
         return Digest::parse(rest).has_value();
     }
-    const auto digest = Digest::parse(rest);
+    const auto digest = Digest::parse(file);
     return digest && !named.contains(*digest);
 }
 
@@ -186,8 +190,8 @@ Result<std::size_t> Store::remove_stale(const std::set<Digest>& named,
         std::error_code error;
         std::size_t seen = 0;
         std::vector<fs::path> stale;
-        for (fs::directory_iterator it(folder, error), end;
-             !error && it != end && seen < kEntriesMax; it.increment(error), ++seen) {
+        for (fs::directory_iterator it(folder, error), end; !error && it != end && seen < kBlobsMax;
+             it.increment(error), ++seen) {
             std::error_code gone;
             const bool old = it->last_write_time(gone) <= newest && !gone;
             if (old && is_unnamed(it->path().filename().string(), named)) {

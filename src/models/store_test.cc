@@ -147,7 +147,9 @@ TEST_F(StoreTest, PrunesWhatACrashLeftAndNothingElse) {
         .write("store/manifests/.new-1-2", "x")
         .write("store/blobs/" + Digest::of("p").file_name() + "-partial", "x")
         .write("store/blobs/notes.txt", "x");
-    EXPECT_EQ(store_.prune(std::chrono::seconds(0)), 3U);
+    std::ofstream(store_.partial_path(Digest::of("gone")).string() + ".json") << "{}";
+    std::ofstream(store_.partial_path(Digest::of("gone")).string() + ".json.new") << "{}";
+    EXPECT_EQ(store_.prune(std::chrono::seconds(0)), 5U);
     EXPECT_TRUE(store_.has_blob(Digest::of("weights")));
     EXPECT_TRUE(fs::exists(blobs() / "notes.txt"));
 }
