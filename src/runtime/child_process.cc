@@ -240,6 +240,10 @@ class LineReader : public std::enable_shared_from_this<LineReader> {
         finish();
     }
 
+    // Nobody listens any more, but a child that is still to end in order must not meet a closed
+    // pipe.
+    void mute() { on_line_ = std::make_shared<OnLine>(); }
+
     void close() {
         closed_ = true;
         descriptor_.close();
@@ -273,7 +277,8 @@ class LineReader : public std::enable_shared_from_this<LineReader> {
     }
 
     void emit() {
-        if (*on_line_) (*on_line_)(line_);
+        const std::shared_ptr<OnLine> on_line = on_line_;  // which may mute this reader
+        if (*on_line) (*on_line)(line_);
         line_.clear();
     }
 
@@ -349,9 +354,10 @@ class Child final : public ChildProcess {
         : watch_(std::move(watch)), grace_(grace) {}
 
     ~Child() override {
-        for (const auto& reader : watch_->readers) reader->close();
+        const bool gently = !watch_->status && grace_.count() > 0;
+        for (const auto& reader : watch_->readers) gently ? reader->mute() : reader->close();
         if (watch_->status) return;
-        if (grace_.count() > 0) {
+        if (gently) {
             watch_->end_gently(grace_);
             return;
         }
