@@ -11,7 +11,7 @@ namespace hearth::api {
 namespace json = boost::json;
 namespace {
 
-constexpr std::size_t kDepthMax = 32;
+constexpr std::size_t kEmbedDepthMax = 32;
 constexpr std::size_t kMembersMax = 256;  // kept ones; a body repeats a member only by mistake
 constexpr std::int64_t kTokenIdMax = std::numeric_limits<std::int32_t>::max();
 
@@ -280,7 +280,7 @@ Outcome run_parser(json::basic_parser<Handler>& parser, std::string_view text) {
 }
 
 Error syntax_error(std::string_view text, const Outcome& outcome) {
-    if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+    if (trimmed(text).empty()) {
         return {.code = Code::InvalidArgument,
                 .message = "missing request body: a JSON object is expected"};
     }
@@ -311,7 +311,7 @@ std::string describe(const Scalar& value) {
 
 Result<Body> read_body(std::string_view text, const BodyRules& rules) {
     json::parse_options options;
-    options.max_depth = kDepthMax;
+    options.max_depth = kEmbedDepthMax;
     std::string repaired;
     for (const bool last : {false, true}) {
         json::basic_parser<Handler> parser(options);

@@ -27,7 +27,7 @@ json::value body_after(std::string_view options, std::string_view body = "{}") {
 }
 
 // "param: message".
-std::string refusal(std::string_view options) {
+std::string options_refusal(std::string_view options) {
     GenerateRequest request;
     const auto applied = apply_options(json::parse(options).as_object(), request);
     if (applied) return "accepted";
@@ -99,7 +99,7 @@ TEST(ModelDefaults, KeepEveryOptionInItsRange) {
     };
     for (const Range& range : kRanges) {
         const auto given = [&](std::string_view value) {
-            return refusal(format(R"({{"{}":{}}})", range.name, value));
+            return options_refusal(format(R"({{"{}":{}}})", range.name, value));
         };
         EXPECT_EQ(given(range.least), "accepted") << range.name;
         EXPECT_EQ(given(range.most), "accepted") << range.name;
@@ -110,9 +110,10 @@ TEST(ModelDefaults, KeepEveryOptionInItsRange) {
             EXPECT_EQ(given(wrong), wanted) << wrong;
         }
     }
-    EXPECT_EQ(refusal(R"({"seed":"x"})"), "options.seed: options.seed must be a whole number");
-    EXPECT_EQ(refusal(R"({"seed":18446744073709551615})"), "accepted");
-    EXPECT_EQ(refusal(R"({"mirostat_tau":[]})"),
+    EXPECT_EQ(options_refusal(R"({"seed":"x"})"),
+              "options.seed: options.seed must be a whole number");
+    EXPECT_EQ(options_refusal(R"({"seed":18446744073709551615})"), "accepted");
+    EXPECT_EQ(options_refusal(R"({"mirostat_tau":[]})"),
               "options.mirostat_tau: options.mirostat_tau must be a number");
 }
 
@@ -120,12 +121,12 @@ TEST(ModelDefaults, TakeAStopOrAListOfThem) {
     constexpr std::string_view kWanted =
         "options.stop: options.stop must be a list of at most 64 strings";
     json::array words(64, json::value("a"));
-    EXPECT_EQ(refusal(json::serialize(json::object{{"stop", words}})), "accepted");
+    EXPECT_EQ(options_refusal(json::serialize(json::object{{"stop", words}})), "accepted");
     words.push_back("b");
-    EXPECT_EQ(refusal(json::serialize(json::object{{"stop", words}})), kWanted);
-    EXPECT_EQ(refusal(R"({"stop":"a"})"), "accepted");
-    EXPECT_EQ(refusal(R"({"stop":[1]})"), kWanted);
-    EXPECT_EQ(refusal(R"({"stop":7})"), kWanted);
+    EXPECT_EQ(options_refusal(json::serialize(json::object{{"stop", words}})), kWanted);
+    EXPECT_EQ(options_refusal(R"({"stop":"a"})"), "accepted");
+    EXPECT_EQ(options_refusal(R"({"stop":[1]})"), kWanted);
+    EXPECT_EQ(options_refusal(R"({"stop":7})"), kWanted);
 }
 
 std::string roles_after(const models::GgufModel& model, std::string_view messages) {

@@ -10,6 +10,11 @@
 
 namespace hearth {
 
+// What separates words in JSON, in prompts and in the header fields of HTTP.
+inline constexpr std::string_view kBlanks = " \t\r\n";
+// `text` without it at either end.
+std::string_view trimmed(std::string_view text);
+
 // RFC 4648 section 4, with padding. Cost: O(n), one allocation.
 std::string encode_base64(std::span<const std::byte> bytes);
 // Appends to `out` instead of allocating a new string.

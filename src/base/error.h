@@ -57,6 +57,10 @@ inline std::unexpected<Error> fail(Code code, std::string message) {
     return std::unexpected(Error{.code = code, .message = std::move(message)});
 }
 inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::move(error)); }
+// The commonest failure: what came from outside is wrong.
+inline std::unexpected<Error> invalid(std::string message) {
+    return fail(Code::InvalidArgument, std::move(message));
+}
 
 #define HEARTH_CONCAT_(a, b) a##b
 #define HEARTH_CONCAT(a, b) HEARTH_CONCAT_(a, b)

@@ -4,26 +4,20 @@
 #include <array>
 #include <utility>
 
+#include "base/encoding.h"
 #include "base/format.h"
 
 namespace hearth::cli {
 namespace {
 
 constexpr std::string_view kMark = "\"\"\"";
-constexpr std::string_view kBlank = " \t\r\n";
-
-std::string_view trim(std::string_view text) {
-    const std::size_t begin = text.find_first_not_of(kBlank);
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
-}
 
 // Takes the first word off the front of `text`, which is left trimmed.
 std::string_view take_word(std::string_view& text) {
-    text = trim(text);
-    const std::size_t end = std::min(text.find_first_of(kBlank), text.size());
+    text = trimmed(text);
+    const std::size_t end = std::min(text.find_first_of(kBlanks), text.size());
     const std::string_view word = text.substr(0, end);
-    text = trim(text.substr(end));
+    text = trimmed(text.substr(end));
     return word;
 }
 
@@ -69,7 +63,7 @@ constexpr std::array kRows = {
 }  // namespace
 
 Result<std::optional<SlashCommand>> parse_slash(std::string_view text) {
-    text = trim(text);
+    text = trimmed(text);
     if (!text.starts_with('/')) return std::optional<SlashCommand>();
     std::string_view rest = text;
     const std::string_view word = take_word(rest);
@@ -107,14 +101,14 @@ std::string_view slash_help() {
 Result<std::optional<Entry>> LineCollector::feed(std::string_view line) {
     if (open_) return take(line);
     const std::size_t mark = line.find(kMark);
-    const std::string_view before = trim(line.substr(0, mark));
+    const std::string_view before = trimmed(line.substr(0, mark));
     if (mark == std::string_view::npos || (!before.empty() && before != "/set system")) {
         return std::optional(Entry{std::string(line), false});
     }
     open_ = true;
     before_ = before;
     const std::string_view rest = line.substr(mark + kMark.size());
-    if (trim(rest).empty()) return std::optional<Entry>();
+    if (trimmed(rest).empty()) return std::optional<Entry>();
     return take(rest);
 }
 
@@ -123,7 +117,7 @@ Result<std::optional<Entry>> LineCollector::take(std::string_view text) {
         reset();
         return fail(Code::TooLarge, format("a message has at most {} bytes", kBytesMax));
     }
-    const std::string_view end = text.substr(0, text.find_last_not_of(kBlank) + 1);
+    const std::string_view end = text.substr(0, text.find_last_not_of(kBlanks) + 1);
     if (!end.ends_with(kMark)) {
         text_.append(text).append("\n");
         return std::optional<Entry>();

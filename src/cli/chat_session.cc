@@ -5,6 +5,7 @@
 #include <fstream>
 #include <utility>
 
+#include "base/encoding.h"
 #include "base/format.h"
 #include "cli/chat_input.h"
 #include "cli/images.h"
@@ -227,7 +228,7 @@ Result<void> Session::talk(const std::string& text) {
     for (const std::string& name : message.names) say_line(format("with the image {}", name));
     std::vector<std::string> images = images_;
     images.insert(images.end(), message.images.begin(), message.images.end());
-    if (message.text.find_first_not_of(" \t\r\n") == std::string::npos && images.empty()) return {};
+    if (trimmed(message.text).empty() && images.empty()) return {};
     conversation_.say(message.text, images);
     AnswerPrinter printer = standard_printer();
     const auto said = ask(connection_, conversation_, printer);

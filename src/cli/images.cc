@@ -14,7 +14,6 @@ namespace hearth::cli {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kBlank = " \t\r\n";
 constexpr std::string_view kOpeners = "([<";
 constexpr std::string_view kClosers = ")]>.,;:!?";
 
@@ -30,7 +29,7 @@ bool ends_like_image(std::string_view path) {
 // The end of the word that begins at `begin`: a backslash makes the next character part of it.
 std::size_t word_end(std::string_view text, std::size_t begin) {
     std::size_t i = begin;
-    while (i < text.size() && kBlank.find(text[i]) == std::string_view::npos) {
+    while (i < text.size() && kBlanks.find(text[i]) == std::string_view::npos) {
         i += text[i] == '\\' && i + 1 < text.size() ? 2 : 1;
     }
     return i;
@@ -83,7 +82,7 @@ fs::path with_home(std::string path) {
 std::vector<ImagePath> find_image_paths(std::string_view text) {
     std::vector<ImagePath> found;
     std::size_t at = 0;
-    while ((at = text.find_first_not_of(kBlank, at)) != std::string_view::npos) {
+    while ((at = text.find_first_not_of(kBlanks, at)) != std::string_view::npos) {
         const std::size_t end = word_end(text, at);
         auto path = quoted_path(text, at);
         if (!path) path = word_path(text, at, end);
@@ -140,12 +139,9 @@ Result<Illustrated> take_images(std::string_view text) {
         done = found.end;
     }
     result.text += text.substr(done);
-    const std::size_t begin = result.text.find_first_not_of(kBlank);
-    if (begin == std::string::npos) {
-        result.text.clear();
-    } else if (!result.images.empty()) {
-        result.text = result.text.substr(begin, result.text.find_last_not_of(kBlank) - begin + 1);
-    }
+    // Text without an image stays as it is, unless it is nothing but blanks.
+    const std::string_view bare = trimmed(result.text);
+    if (bare.empty() || !result.images.empty()) result.text = std::string(bare);
     return result;
 }
 

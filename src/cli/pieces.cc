@@ -66,8 +66,7 @@ class Cutter {
     }
 
     void cut() {
-        while (!text_.empty() && std::string_view(" \t\r\n").contains(text_.back()))
-            text_.pop_back();
+        while (!text_.empty() && kBlanks.contains(text_.back())) text_.pop_back();
         if (!text_.empty())
             pieces_.push_back({.file = file_, .line = first_, .text = std::move(text_)});
         restart();

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/encoding.h"
 #include "base/format.h"
 #include "cli/chat.h"
 #include "cli/chat_session.h"
@@ -82,7 +83,7 @@ Result<Illustrated> read_prompt(Connection& connection, const RunOptions& option
         if (!prompt.text.empty() && !piped.empty()) prompt.text += "\n\n";
         prompt.text += piped;
     }
-    if (prompt.text.find_first_not_of(" \t\r\n") == std::string::npos && prompt.images.empty()) {
+    if (trimmed(prompt.text).empty() && prompt.images.empty()) {
         return fail(Code::InvalidArgument,
                     "there is no prompt, neither as an argument nor on standard input");
     }

@@ -5,14 +5,14 @@
 namespace hearth::encoder {
 namespace {
 
-constexpr std::string_view kPrefixes[] = {"", "bert.", "model.", "0.auto_model."};
+constexpr std::string_view kBertPrefixes[] = {"", "bert.", "model.", "0.auto_model."};
 
 void append(std::vector<float>& to, const std::vector<float>& from) {
     to.insert(to.end(), from.begin(), from.end());
 }
 
-Result<EmbeddingWeights> embeddings(const TensorSource& source,
-                                    const models::EncoderConfig& config) {
+Result<EmbeddingWeights> bert_embeddings(const TensorSource& source,
+                                         const models::EncoderConfig& config) {
     EmbeddingWeights weights;
     TRY(weights.words,
         source.matrix("embeddings.word_embeddings.weight", config.vocabulary, config.hidden));
@@ -26,8 +26,8 @@ Result<EmbeddingWeights> embeddings(const TensorSource& source,
     return weights;
 }
 
-Result<LayerWeights> layer(const TensorSource& source, const models::EncoderConfig& config,
-                           std::size_t index) {
+Result<LayerWeights> bert_layer(const TensorSource& source, const models::EncoderConfig& config,
+                                std::size_t index) {
     const std::string at = format("encoder.layer.{}", index);
     const std::size_t h = config.hidden;
     LayerWeights weights;
@@ -49,9 +49,9 @@ Result<LayerWeights> layer(const TensorSource& source, const models::EncoderConf
 }  // namespace
 
 const Family kBertFamily{.name = "bert",
-                         .prefixes = kPrefixes,
+                         .prefixes = kBertPrefixes,
                          .anchor = "embeddings.word_embeddings.weight",
-                         .embeddings = embeddings,
-                         .layer = layer};
+                         .embeddings = bert_embeddings,
+                         .layer = bert_layer};
 
 }  // namespace hearth::encoder

@@ -11,6 +11,7 @@
 
 #include "encoder/cpu.h"
 #include "encoder/engine_test_folder.h"
+#include "encoder/golden_files.h"
 #include "encoder/session.h"
 #include "encoder/tokenizer.h"
 
@@ -19,9 +20,6 @@ namespace hearth::encoder {
 namespace {
 
 namespace fs = std::filesystem;
-
-const fs::path kGolden = HEARTH_GOLDEN;
-const fs::path kModel = fs::path(HEARTH_PREFIX_PATH) / "models/all-minilm";
 
 // Sanitizers look for faults, not for accuracy: a few texts do.
 #if defined(__has_feature)

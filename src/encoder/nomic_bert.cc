@@ -5,10 +5,10 @@
 namespace hearth::encoder {
 namespace {
 
-constexpr std::string_view kPrefixes[] = {"", "bert.", "model."};
+constexpr std::string_view kNomicPrefixes[] = {"", "bert.", "model."};
 
-Result<EmbeddingWeights> embeddings(const TensorSource& source,
-                                    const models::EncoderConfig& config) {
+Result<EmbeddingWeights> nomic_embeddings(const TensorSource& source,
+                                          const models::EncoderConfig& config) {
     EmbeddingWeights weights;
     TRY(weights.words,
         source.matrix("embeddings.word_embeddings.weight", config.vocabulary, config.hidden));
@@ -20,8 +20,8 @@ Result<EmbeddingWeights> embeddings(const TensorSource& source,
     return weights;
 }
 
-Result<LayerWeights> layer(const TensorSource& source, const models::EncoderConfig& config,
-                           std::size_t index) {
+Result<LayerWeights> nomic_layer(const TensorSource& source, const models::EncoderConfig& config,
+                                 std::size_t index) {
     const std::string at = format("encoder.layers.{}", index);
     const std::size_t h = config.hidden;
     LayerWeights weights;
@@ -42,9 +42,9 @@ Result<LayerWeights> layer(const TensorSource& source, const models::EncoderConf
 }  // namespace
 
 const Family kNomicBertFamily{.name = "nomic_bert",
-                              .prefixes = kPrefixes,
+                              .prefixes = kNomicPrefixes,
                               .anchor = "embeddings.word_embeddings.weight",
-                              .embeddings = embeddings,
-                              .layer = layer};
+                              .embeddings = nomic_embeddings,
+                              .layer = nomic_layer};
 
 }  // namespace hearth::encoder

@@ -16,10 +16,6 @@ namespace {
 namespace json = boost::json;
 namespace fs = std::filesystem;
 
-std::unexpected<Error> invalid(std::string message) {
-    return fail(Code::InvalidArgument, std::move(message));
-}
-
 // Fields are read through these: absent and null are the same, any other type is refused.
 const json::value* find_field(const json::object& object, std::string_view name) {
     const json::value* value = object.if_contains(name);

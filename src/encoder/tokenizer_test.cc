@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/hash.h"
+#include "encoder/golden_files.h"
 #include "encoder/tokenizer_spec.h"
 #include "encoder/wordpiece.h"
 
@@ -19,9 +20,6 @@ namespace {
 
 namespace json = boost::json;
 namespace fs = std::filesystem;
-
-const fs::path kGolden = HEARTH_GOLDEN;
-const fs::path kModel = fs::path(HEARTH_PREFIX_PATH) / "models/all-minilm";
 
 std::string read_text(const fs::path& path) {
     std::ifstream in(path, std::ios::binary);

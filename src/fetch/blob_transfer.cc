@@ -9,7 +9,7 @@
 namespace hearth::fetch {
 namespace {
 
-constexpr std::chrono::milliseconds kTick{100};
+constexpr std::chrono::milliseconds kLoopTime{100};
 constexpr std::chrono::seconds kSavePause{5};
 constexpr std::uint64_t kProgressBytes = 1 << 20;  // makes up for earlier failures
 constexpr unsigned kNonsenseRetriesMax = 2;
@@ -17,8 +17,6 @@ constexpr unsigned kNonsenseRetriesMax = 2;
 std::unexpected<Error> nonsense(const ReplyHead& head, std::string_view what) {
     return failed(Failure::BadRegistry, format("{} {}", head.host, what));
 }
-
-bool is_success(int status) { return status >= 200 && status < 300; }
 
 }  // namespace
 
@@ -45,7 +43,7 @@ Result<void> BlobTransfer::run_parts() {
         }
         TRY_VOID(start_due());
         if (blob_.done() == blob_.total()) return {};
-        for (HttpGet* get : client_.run(kTick)) {
+        for (HttpGet* get : client_.run(kLoopTime)) {
             const auto slot =
                 std::ranges::find(slots_, get, [](const Slot& s) { return s.get.get(); });
             // Those of before a start over are gone.
@@ -135,7 +133,7 @@ Result<void> BlobTransfer::settle(std::size_t index) {
         return {};
     }
     if (!get->outcome()) return retry(index, get->outcome().error(), head, false);
-    if (!is_success(head.status)) {
+    if (!head.is_success()) {
         const bool challenged = head.status == 401 && !head.redirected;
         if (challenged) TRY_VOID(access_.renew(head));
         return retry(index, refused(head, get->document()).error(), head, challenged);

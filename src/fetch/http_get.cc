@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/encoding.h"
 #include "base/format.h"
 #include "fetch/json_text.h"
 #include "fetch/outcome.h"
@@ -18,7 +19,7 @@ namespace {
 
 constexpr unsigned kRedirectsMax = 5;
 constexpr std::size_t kHeadBytesMax = 64 << 10;
-constexpr std::size_t kDocumentBytesMax = 4 << 10;
+constexpr std::size_t kErrorBytesMax = 4 << 10;
 constexpr std::size_t kIgnoredBytesMax = 1 << 20;  // of the body of a redirection or an error
 constexpr long kBufferBytes = 256L << 10;
 constexpr long kConnectMilliseconds = 30'000;
@@ -29,8 +30,6 @@ bool is_redirection(int status) {
     return std::ranges::find(kStatuses, status) != kStatuses.end();
 }
 
-bool is_success(int status) { return status >= 200 && status < 300; }
-
 bool is_worth_another_try(int status) {
     return status == 408 || status == 425 || status == 429 || status >= 500;
 }
@@ -40,12 +39,6 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
     return number;
-}
-
-std::string_view trimmed(std::string_view text) {
-    constexpr std::string_view kBlank = " \t\r\n";
-    text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
-    return text.substr(0, text.find_last_not_of(kBlank) + 1);
 }
 
 }  // namespace
@@ -239,18 +232,18 @@ void HttpGet::take_status_line(std::string_view line) {
 bool HttpGet::end_head() {
     if (head_ended_ || head_.status < 200) return true;  // trailers; an interim answer
     head_ended_ = true;
-    if (!is_success(head_.status) || !receiver_.on_head) return true;
+    if (!head_.is_success() || !receiver_.on_head) return true;
     outcome_ = receiver_.on_head(head_);
     return outcome_.has_value();
 }
 
 bool HttpGet::take_bytes(std::string_view bytes) {
-    if (is_success(head_.status)) {
+    if (head_.is_success()) {
         outcome_ = receiver_.on_bytes(bytes);
         return outcome_.has_value();
     }
     ignored_bytes_ += bytes.size();
-    document_.append(bytes.substr(0, kDocumentBytesMax - document_.size()));
+    document_.append(bytes.substr(0, kErrorBytesMax - document_.size()));
     if (ignored_bytes_ <= kIgnoredBytesMax) return true;
     outcome_ = failed(Failure::BadRegistry,
                       format("{} sends {} with an endless body", url_.host, head_.status));

@@ -23,6 +23,8 @@ struct ReplyHead {
     std::optional<std::chrono::seconds> retry_after;  // at most a minute
     bool redirected = false;  // another address than the one asked for answered
     std::string host;         // which did
+
+    bool is_success() const { return status >= 200 && status < 300; }
 };
 
 // Words for a message: "registry.example answered 503 (text of the server)".

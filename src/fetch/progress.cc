@@ -14,7 +14,7 @@ namespace hearth::fetch {
 namespace json = boost::json;
 namespace {
 
-constexpr std::size_t kErrorBytesMax = 1500;  // escaped, at most half a line
+constexpr std::size_t kShownErrorBytesMax = 1500;  // escaped, at most half a line
 constexpr std::chrono::seconds kReaderTime{30};
 constexpr int kPollMilliseconds = 100;
 
@@ -46,7 +46,7 @@ void Progress::failed(const Error& error) {
         write_line(std::string(kStoppedLine, sizeof kStoppedLine - 2), Room::Now);
         return;
     }
-    const std::string message = repair_utf8(error.message.substr(0, kErrorBytesMax));
+    const std::string message = repair_utf8(error.message.substr(0, kShownErrorBytesMax));
     write_line(json::serialize(json::object{{"error", message}, {"code", word_of(failure)}}),
                Room::Waited);
 }

@@ -9,7 +9,7 @@
 namespace hearth::fetch {
 namespace {
 
-constexpr std::size_t kDocumentBytesMax = 4 << 20;
+constexpr std::size_t kManifestBytesMax = 4 << 20;
 constexpr std::size_t kLayersMax = 128;
 
 std::string repository_url(const Url& server, const models::ModelName& name) {
@@ -25,7 +25,7 @@ std::unexpected<Error> bad_manifest(const models::ModelName& name, std::string_v
 
 Result<Document> request_manifest(Access& access, const models::ModelName& name) {
     return access.get(repository_url(access.server(), name) + "/manifests/" + name.tag,
-                      std::string(models::kManifestMediaType), kDocumentBytesMax);
+                      std::string(models::kManifestMediaType), kManifestBytesMax);
 }
 
 Result<Plan> plan_from_manifest(const Url& server, const models::ModelName& name,

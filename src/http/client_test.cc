@@ -24,7 +24,7 @@ using testing::TestServer;
 Deadline soon() { return Deadline::after(30s); }
 
 Call get(std::string target) { return {.target = std::move(target)}; }
-Call post(std::string body) {
+Call post_echo(std::string body) {
     return {.method = Method::Post, .target = "/echo", .headers = {}, .body = std::move(body)};
 }
 
@@ -45,7 +45,7 @@ TEST(Client, ExchangesWithOurServer) {
     TestServer server;
     boost::asio::io_context io;
     Client client(server.address);
-    const auto reply = send(io, client, post("hello"));
+    const auto reply = send(io, client, post_echo("hello"));
     ASSERT_TRUE(reply) << reply.error().message;
     EXPECT_EQ(reply->status, 200);
     EXPECT_EQ(reply->body, "hello");
@@ -57,7 +57,7 @@ TEST(Client, UsesOneConnectionForManyRequests) {
     boost::asio::io_context io;
     Client client(server.address);
     for (int i = 0; i < 100; ++i) {
-        const auto reply = send(io, client, post(std::to_string(i)));
+        const auto reply = send(io, client, post_echo(std::to_string(i)));
         ASSERT_TRUE(reply) << reply.error().message;
         EXPECT_EQ(reply->body, std::to_string(i));
         EXPECT_EQ(server.server.connections_approx(), 1U);
@@ -71,7 +71,7 @@ TEST(Client, CarriesLargeBodiesBothWays) {
     std::string body(20 << 20, '\0');
     for (std::size_t i = 0; i < body.size(); ++i) body[i] = char(i * 7 + i / 1000);
     for (int i = 0; i < 2; ++i) {
-        const auto reply = send(io, client, post(body));
+        const auto reply = send(io, client, post_echo(body));
         ASSERT_TRUE(reply) << reply.error().message;
         EXPECT_TRUE(reply->body == body);
     }
@@ -84,7 +84,7 @@ TEST(Client, SpeaksOverUnixSockets) {
     boost::asio::io_context io;
     Client client("unix:" + path);
     for (int i = 0; i < 3; ++i) {
-        const auto reply = send(io, client, post("over unix"));
+        const auto reply = send(io, client, post_echo("over unix"));
         ASSERT_TRUE(reply) << reply.error().message;
         EXPECT_EQ(reply->body, "over unix");
     }
@@ -419,7 +419,7 @@ TEST(Client, ReadsTheAnswerOfAServerThatRefusesALargeBody) {
     TestServer server({.body_bytes_max = 1000});
     boost::asio::io_context io;
     Client client(server.address);
-    const auto reply = send(io, client, post(std::string(5'000'000, 'x')));
+    const auto reply = send(io, client, post_echo(std::string(5'000'000, 'x')));
     ASSERT_TRUE(reply) << reply.error().message;
     EXPECT_EQ(reply->status, 413);
 }

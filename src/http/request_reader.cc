@@ -5,8 +5,8 @@
 namespace hearth::http {
 namespace {
 
-constexpr std::size_t kDirectMin = 16
-                                   << 10;  // smaller rests of a body go through the shared buffer
+constexpr std::size_t kDirectBodyMin =
+    16 << 10;  // smaller rests of a body go through the shared buffer
 constexpr std::size_t kGrowthMin = 64 << 10;
 constexpr std::size_t kKeptCapacityMax = 16 << 10;
 
@@ -163,7 +163,7 @@ RequestReader::Step RequestReader::end_body() {
 }
 
 std::span<char> RequestReader::body_space() {
-    if (phase_ != Phase::Body || parser_.framing().chunked || gunzip_ || left_ < kDirectMin)
+    if (phase_ != Phase::Body || parser_.framing().chunked || gunzip_ || left_ < kDirectBodyMin)
         return {};
     std::string& text = request_.body;
     const std::size_t have = text.size();

@@ -29,7 +29,7 @@ std::vector<std::string> read_all(RequestReader& reader, std::string_view bytes,
     return seen;
 }
 
-std::string post(const std::string& path, const std::string& body) {
+std::string post_bytes(const std::string& path, const std::string& body) {
     return "POST " + path +
            " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
            body;
@@ -37,10 +37,10 @@ std::string post(const std::string& path, const std::string& body) {
 
 TEST(RequestReader, ReadsTheSameRequestsHoweverTheyAreCut) {
     const std::string bytes =
-        post("/a", "one") +
+        post_bytes("/a", "one") +
         "POST /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ntwo\r\n"
         "5;x=\"y\"\r\nthree\r\n0\r\nT: x\r\n\r\n" +
-        "GET /c HTTP/1.1\r\nHost: h\r\n\r\n" + post("/d", std::string(3000, 'd')) +
+        "GET /c HTTP/1.1\r\nHost: h\r\n\r\n" + post_bytes("/d", std::string(3000, 'd')) +
         "GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n";
     const std::vector<std::string> expected = {"/a:one", "/b:twothree",
                                                "/c:", "/d:" + std::string(3000, 'd'), "bad 400"};
@@ -53,7 +53,7 @@ TEST(RequestReader, ReadsTheSameRequestsHoweverTheyAreCut) {
 TEST(RequestReader, ReadsLongBodiesStraightToTheirPlace) {
     RequestReader reader({});
     const std::string body(1'000'000, 'x');
-    const std::string bytes = post("/a", body) + "GET /b";
+    const std::string bytes = post_bytes("/a", body) + "GET /b";
     ASSERT_EQ(reader.feed(bytes.substr(0, 70'000)), Step::More);
     std::size_t at = 70'000;
     Step step = Step::More;

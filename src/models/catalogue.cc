@@ -15,7 +15,7 @@ namespace hearth::models {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kNameBytesMax = 512;
+constexpr std::size_t kModelNameBytesMax = 512;
 constexpr std::string_view kHubPrefix = "hf.co/";
 
 // Names of models that are published under several. A folder named like one member of a row answers
@@ -129,7 +129,7 @@ void Catalogue::index_names() {
 bool Catalogue::is_stale() const { return std::ranges::any_of(watched_, &Watched::has_changed); }
 
 const Model* Catalogue::find(std::string_view name) const {
-    if (name.empty() || name.size() > kNameBytesMax) return nullptr;
+    if (name.empty() || name.size() > kModelNameBytesMax) return nullptr;
     const std::string key = lookup_key(name);
     auto found = by_name_.find(key);
     if (found == by_name_.end() && key.starts_with(kHubPrefix)) {

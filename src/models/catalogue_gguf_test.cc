@@ -6,6 +6,7 @@
 
 #include "base/format.h"
 #include "models/catalogue.h"
+#include "models/scan_fixture.h"
 #include "models/store.h"
 #include "models/test_folder.h"
 #include "models/test_gguf.h"
@@ -16,20 +17,10 @@ namespace {
 namespace fs = std::filesystem;
 using Words = std::vector<std::string>;
 
-Catalogue scan(const TestFolder& root, Home home = Home::Folder) {
-    const std::vector<Source> sources = {{root.path(), home}};
-    return Catalogue::scan(sources);
-}
-
 Words names(const Catalogue& catalogue) {
     Words found;
     for (const Model& model : catalogue.models()) found.push_back(model.name);
     return found;
-}
-
-std::string only_reason(const Catalogue& catalogue) {
-    return catalogue.broken().size() == 1 ? catalogue.broken()[0].reason
-                                          : format("{} broken", catalogue.broken().size());
 }
 
 void store_model(const TestFolder& root, std::string_view name) {

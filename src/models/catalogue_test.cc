@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "base/format.h"
+#include "models/scan_fixture.h"
 #include "models/test_folder.h"
 
 namespace hearth::models {
@@ -20,16 +21,6 @@ void write_model(const TestFolder& root, const std::string& at) {
     root.write(at + "/config.json", kTinyBertConfig)
         .write(at + "/vocab.txt", "[PAD]\n[UNK]\n")
         .write(at + "/model.safetensors", safetensors_bytes(kTinyHeader, 328));
-}
-
-Catalogue scan(const TestFolder& root) {
-    const std::vector<Source> sources = {{root.path(), Home::Folder}};
-    return Catalogue::scan(sources);
-}
-
-std::string only_reason(const Catalogue& catalogue) {
-    return catalogue.broken().size() == 1 ? catalogue.broken()[0].reason
-                                          : format("{} broken", catalogue.broken().size());
 }
 
 TEST(Catalogue, FindsFoldersNestedFoldersAndTheHubCache) {

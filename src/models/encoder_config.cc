@@ -146,7 +146,7 @@ Result<void> read_matryoshka(const JsonObject& object, EncoderConfig& config) {
     return {};
 }
 
-Result<void> read_model(const std::filesystem::path& folder, EncoderConfig& config) {
+Result<void> read_shape(const std::filesystem::path& folder, EncoderConfig& config) {
     TRY(const JsonObject object, JsonObject::read(folder, "config.json"));
     TRY(config.family, object.text({"model_type"}, ""));
     if (config.family == "bert") {
@@ -335,7 +335,7 @@ Result<EncoderConfig> read_encoder_config(const std::filesystem::path& folder) {
         return fail(Code::NotFound, format("there is no folder {}", folder.string()));
     }
     EncoderConfig config;
-    TRY_VOID(read_model(folder, config));
+    TRY_VOID(read_shape(folder, config));
     TRY_VOID(check_rotary(config));
     TRY_VOID(read_modules(folder, config));
     TRY_VOID(read_window(folder, config));

@@ -15,7 +15,7 @@ std::string with(std::string_view config, std::string_view member) {
     return text + std::string(member) + "}";
 }
 
-std::string refusal(const TestFolder& folder) {
+std::string folder_refusal(const TestFolder& folder) {
     const auto config = read_encoder_config(folder.path());
     return config ? "accepted" : config.error().message;
 }
@@ -23,7 +23,7 @@ std::string refusal(const TestFolder& folder) {
 std::string config_refusal(std::string_view text) {
     const TestFolder folder;
     folder.write("config.json", text);
-    return refusal(folder);
+    return folder_refusal(folder);
 }
 
 TEST(EncoderConfig, ReadsABertFolderOfSentenceTransformers) {
@@ -133,13 +133,13 @@ TEST(EncoderConfig, SaysWhatIsMissing) {
     const TestFolder folder;
     EXPECT_EQ(read_encoder_config(folder.path() / "none").error().code, Code::NotFound);
     EXPECT_EQ(read_encoder_config(folder.path()).error().code, Code::NotFound);
-    EXPECT_EQ(refusal(folder), "config.json is missing");
+    EXPECT_EQ(folder_refusal(folder), "config.json is missing");
     EXPECT_EQ(config_refusal("{}"), "config.json has no model_type");
     EXPECT_EQ(config_refusal(R"({"model_type":"bert"})"), "config.json has no hidden_size");
     folder.write("config.json", kTinyBertConfig)
         .write("modules.json", R"([{"type":"x.Transformer","path":""},
                                    {"type":"x.Pooling","path":"1_Pooling"}])");
-    EXPECT_EQ(refusal(folder), "1_Pooling/config.json is missing");
+    EXPECT_EQ(folder_refusal(folder), "1_Pooling/config.json is missing");
 }
 
 TEST(EncoderConfig, RefusesWhatTheEngineDoesNotDo) {
@@ -200,14 +200,14 @@ TEST(EncoderConfig, RefusesHostileJson) {
 TEST(EncoderConfig, DoesNotHangOnAPipe) {
     const TestFolder folder;
     ASSERT_EQ(::mkfifo((folder.path() / "config.json").c_str(), 0600), 0);
-    EXPECT_EQ(refusal(folder), "config.json is not a regular file");
+    EXPECT_EQ(folder_refusal(folder), "config.json is not a regular file");
 }
 
 TEST(EncoderConfig, RefusesModulesItCannotFollow) {
     const auto check = [](std::string_view modules, std::string_view sentence) {
         const TestFolder folder;
         folder.write("config.json", kTinyBertConfig).write("modules.json", modules);
-        EXPECT_EQ(refusal(folder), sentence);
+        EXPECT_EQ(folder_refusal(folder), sentence);
     };
     check("{}", "modules.json must hold a list of modules, not an object");
     check("[]", "modules.json must hold a list of modules, not a list");
@@ -229,7 +229,7 @@ TEST(EncoderConfig, RefusesPoolingThatIsNotOffered) {
             .write("modules.json", R"([{"type":"x.Transformer","path":""},
                                        {"type":"x.Pooling","path":"1_Pooling"}])")
             .write("1_Pooling/config.json", pooling);
-        EXPECT_EQ(refusal(folder), sentence);
+        EXPECT_EQ(folder_refusal(folder), sentence);
     };
     check(R"({"pooling_mode_lasttoken":true})", "accepted");
     check(R"({"pooling_mode":"mean"})", "accepted");
@@ -246,7 +246,7 @@ TEST(EncoderConfig, RefusesADefaultPromptThatIsNoPrompt) {
     const TestFolder folder;
     folder.write("config.json", kTinyBertConfig)
         .write("config_sentence_transformers.json", R"({"default_prompt_name":"query"})");
-    EXPECT_EQ(refusal(folder),
+    EXPECT_EQ(folder_refusal(folder),
               "config_sentence_transformers.json: default_prompt_name \"query\" is "
               "none of its prompts");
 }

@@ -13,16 +13,12 @@
 namespace hearth::models {
 namespace {
 
-constexpr std::uint64_t kEntriesMax = 65'536;  // keys, and tensors
-constexpr std::uint64_t kNameBytesMax = 65'535;
+constexpr std::uint64_t kHeaderEntriesMax = 65'536;  // keys, and tensors
+constexpr std::uint64_t kKeyBytesMax = 65'535;
 constexpr std::uint64_t kTextBytesMax = 16 << 20;
-constexpr std::uint32_t kDimensionsMax = 4;
+constexpr std::uint32_t kGgufDimensionsMax = 4;
 constexpr std::uint64_t kAlignmentDefault = 32;
 constexpr std::uint64_t kAlignmentMax = 1 << 20;
-
-std::unexpected<Error> invalid(std::string message) {
-    return fail(Code::InvalidArgument, std::move(message));
-}
 
 std::optional<std::uint64_t> scalar_bytes(GgufType type) {
     switch (type) {
@@ -145,7 +141,7 @@ Result<GgufValue> read_value(Reader& reader, GgufType type) {
 
 Result<void> read_values(Reader& reader, std::uint64_t count, GgufHeader& header) {
     for (std::uint64_t i = 0; i < count; ++i) {
-        TRY(const std::string_view key, reader.text(kNameBytesMax, "the name of a key"));
+        TRY(const std::string_view key, reader.text(kKeyBytesMax, "the name of a key"));
         TRY(const std::uint32_t type, reader.number<std::uint32_t>());
         auto value = read_value(reader, static_cast<GgufType>(type));
         if (!value) return fail(std::move(value).error().within(format("key \"{}\"", key)));
@@ -181,9 +177,9 @@ Result<GgufTensor> read_tensor(Reader& reader, std::string_view name, std::uint6
     GgufTensor tensor;
     tensor.name = name;
     TRY(const std::uint32_t dimensions, reader.number<std::uint32_t>());
-    if (dimensions == 0 || dimensions > kDimensionsMax) {
+    if (dimensions == 0 || dimensions > kGgufDimensionsMax) {
         return invalid(
-            format("it has {} dimensions; 1 to {} are read", dimensions, kDimensionsMax));
+            format("it has {} dimensions; 1 to {} are read", dimensions, kGgufDimensionsMax));
     }
     for (std::uint32_t d = 0; d < dimensions; ++d) {
         TRY(tensor.shape.emplace_back(), reader.number<std::uint64_t>());
@@ -209,7 +205,7 @@ Result<void> read_tensors(Reader& reader, std::uint64_t count, std::uint64_t ali
     std::set<std::string_view> names;
     std::uint64_t expected = 0;
     for (std::uint64_t i = 0; i < count; ++i) {
-        TRY(const std::string_view name, reader.text(kNameBytesMax, "the name of a tensor"));
+        TRY(const std::string_view name, reader.text(kKeyBytesMax, "the name of a tensor"));
         std::uint64_t offset = 0;
         auto tensor = read_tensor(reader, name, offset);
         if (!tensor) return fail(std::move(tensor).error().within(format("tensor \"{}\"", name)));
@@ -267,9 +263,9 @@ Result<GgufHeader> parse_gguf_header(std::span<const std::byte> front, std::uint
     }
     TRY(const std::uint64_t tensors, reader.number<std::uint64_t>());
     TRY(const std::uint64_t values, reader.number<std::uint64_t>());
-    if (tensors > kEntriesMax || values > kEntriesMax) {
+    if (tensors > kHeaderEntriesMax || values > kHeaderEntriesMax) {
         return invalid(format("it claims {} tensors and {} keys; at most {} of each are read",
-                              tensors, values, kEntriesMax));
+                              tensors, values, kHeaderEntriesMax));
     }
     TRY_VOID(read_values(reader, values, header));
     TRY(const std::uint64_t alignment, alignment_of(header));

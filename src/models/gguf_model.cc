@@ -22,10 +22,6 @@ namespace {
 constexpr std::size_t kPartsMax = 512;
 constexpr std::size_t kArchitectureBytesMax = 64;
 
-std::unexpected<Error> invalid(std::string message) {
-    return fail(Code::InvalidArgument, std::move(message));
-}
-
 struct OpenGguf {
     MappedFile mapped;
     GgufHeader header;

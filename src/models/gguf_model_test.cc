@@ -11,14 +11,14 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-Result<Model> read(const TestFolder& folder, std::string_view file) {
+Result<Model> read_model_file(const TestFolder& folder, std::string_view file) {
     return read_gguf_model({.file = folder.path() / file}, "m:latest");
 }
 
-std::string refusal(const std::string& file) {
+std::string model_refusal(const std::string& file) {
     const TestFolder folder;
     folder.write("m.gguf", file);
-    const auto model = read(folder, "m.gguf");
+    const auto model = read_model_file(folder, "m.gguf");
     return model ? "accepted" : model.error().message;
 }
 
@@ -34,7 +34,7 @@ Words capabilities(const GgufWriter& writer, GgufModel gguf = {}) {
 TEST(GgufModel, IsDescribedByItsHeader) {
     const TestFolder folder;
     folder.write("m.gguf", llama_file());
-    const auto model = read(folder, "m.gguf");
+    const auto model = read_model_file(folder, "m.gguf");
     ASSERT_TRUE(model) << model.error().message;
     EXPECT_EQ(model->name, "m:latest");
     EXPECT_EQ(model->family, "llama");
@@ -56,10 +56,10 @@ TEST(GgufModel, TheDigestFollowsTheContentAndNotThePlace) {
     std::string other = llama_file();
     other.back() = 1;
     folder.write("a.gguf", llama_file()).write("b/c.gguf", llama_file()).write("d.gguf", other);
-    const std::string digest = read(folder, "a.gguf")->digest;
+    const std::string digest = read_model_file(folder, "a.gguf")->digest;
     EXPECT_EQ(digest.size(), 64U);
-    EXPECT_EQ(read(folder, "b/c.gguf")->digest, digest);
-    EXPECT_NE(read(folder, "d.gguf")->digest, digest);
+    EXPECT_EQ(read_model_file(folder, "b/c.gguf")->digest, digest);
+    EXPECT_NE(read_model_file(folder, "d.gguf")->digest, digest);
 }
 
 TEST(GgufModel, EncodersEmbed) {
@@ -120,7 +120,7 @@ TEST(GgufModel, PartsAreOneModel) {
         bytes += file.size();
         folder.write(format("m-0000{}-of-00003.gguf", part), file);
     }
-    const auto model = read(folder, "m-00001-of-00003.gguf");
+    const auto model = read_model_file(folder, "m-00001-of-00003.gguf");
     ASSERT_TRUE(model) << model.error().message;
     EXPECT_EQ(model->size_bytes, bytes);
     EXPECT_EQ(model->parameters, 24U);
@@ -130,7 +130,7 @@ TEST(GgufModel, PartsAreOneModel) {
 TEST(GgufModel, RefusesPartsThatAreMissingOrMixedUp) {
     const TestFolder folder;
     const std::string first = "m-00001-of-00002.gguf";
-    const auto reason = [&] { return read(folder, first).error().message; };
+    const auto reason = [&] { return read_model_file(folder, first).error().message; };
     folder.write(first, part_file(1, 2));
     EXPECT_EQ(reason(), "part 2 of 2 is missing: m-00002-of-00002.gguf");
     folder.write("m-00002-of-00002.gguf", part_file(1, 2));
@@ -142,25 +142,26 @@ TEST(GgufModel, RefusesPartsThatAreMissingOrMixedUp) {
     folder.write(first, llama_file());
     EXPECT_TRUE(reason().starts_with("its header says 0 parts, its name 2; ")) << reason();
     folder.write("m.gguf", part_file(1, 2));
-    EXPECT_TRUE(read(folder, "m.gguf").error().message.starts_with("its header says 2 parts, "));
+    EXPECT_TRUE(
+        read_model_file(folder, "m.gguf").error().message.starts_with("its header says 2 parts, "));
     folder.write("m-00001-of-60000.gguf", part_file(1, 60000));
-    EXPECT_EQ(read(folder, "m-00001-of-60000.gguf").error().message,
+    EXPECT_EQ(read_model_file(folder, "m-00001-of-60000.gguf").error().message,
               "it has 60000 parts; at most 512 are read");
 }
 
 TEST(GgufModel, RefusesWhatIsNoModelByItself) {
-    EXPECT_EQ(refusal("GGUF"), "m.gguf: its header ends in the middle of a number");
-    EXPECT_EQ(refusal(""), "m.gguf is empty");
-    EXPECT_EQ(refusal(projector_file()), "it is a projector for images, no model by itself");
-    EXPECT_EQ(refusal(GgufWriter().text("general.architecture", "llama").file()),
+    EXPECT_EQ(model_refusal("GGUF"), "m.gguf: its header ends in the middle of a number");
+    EXPECT_EQ(model_refusal(""), "m.gguf is empty");
+    EXPECT_EQ(model_refusal(projector_file()), "it is a projector for images, no model by itself");
+    EXPECT_EQ(model_refusal(GgufWriter().text("general.architecture", "llama").file()),
               "it holds no tensors");
-    EXPECT_EQ(refusal(llama_gguf().text("general.type", "adapter").file()),
+    EXPECT_EQ(model_refusal(llama_gguf().text("general.type", "adapter").file()),
               "it is an adapter, no model by itself");
     for (const std::string& name : {std::string(), std::string("LLAMA"), std::string("a\nb"),
                                     std::string("../a"), std::string(65, 'a')}) {
-        EXPECT_EQ(
-            refusal(GgufWriter().text("general.architecture", name).tensor("t", 0, {8}).file()),
-            "general.architecture is missing or no name");
+        EXPECT_EQ(model_refusal(
+                      GgufWriter().text("general.architecture", name).tensor("t", 0, {8}).file()),
+                  "general.architecture is missing or no name");
     }
 }
 
@@ -171,13 +172,13 @@ class StoreModel : public testing::Test {
     void add(std::string_view media_type, std::string_view content) {
         manifest_.layers.push_back(*store_.put_bytes(content, media_type));
     }
-    Result<Model> read() {
+    Result<Model> read_model_file() {
         const auto name = *ModelName::parse("m");
         EXPECT_TRUE(store_.write_manifest(name, encode_manifest(manifest_)));
         return read_store_model(store_, name);
     }
     std::string reason() {
-        const auto model = read();
+        const auto model = read_model_file();
         return model ? "accepted" : model.error().message;
     }
 
@@ -195,7 +196,7 @@ TEST_F(StoreModel, HasTheTextsOfItsManifest) {
     add(kLicenseLayer, "MIT");
     add(kLicenseLayer, "Apache");
     add("application/vnd.ollama.image.unheard-of", "x");
-    const auto model = read();
+    const auto model = read_model_file();
     ASSERT_TRUE(model) << model.error().message;
     EXPECT_EQ(model->name, "m:latest");
     EXPECT_EQ(model->capabilities, (Words{"completion", "insert", "vision"}));
@@ -212,11 +213,11 @@ TEST_F(StoreModel, HasTheTextsOfItsManifest) {
 
 TEST_F(StoreModel, BearsTheDigestOfWhatDecidesItsAnswers) {
     const std::string blob = sha256_hex(llama_file());
-    EXPECT_EQ(read()->digest, blob);
+    EXPECT_EQ(read_model_file()->digest, blob);
     add(kSystemLayer, "Be brief.");
-    EXPECT_EQ(read()->digest, blob);
+    EXPECT_EQ(read_model_file()->digest, blob);
     add(kAdapterLayer, llama_file());
-    const auto adapted = read();
+    const auto adapted = read_model_file();
     ASSERT_TRUE(adapted) << adapted.error().message;
     EXPECT_NE(adapted->digest, blob);
     EXPECT_EQ(adapted->gguf->adapters.size(), 1U);
@@ -232,7 +233,7 @@ TEST_F(StoreModel, RefusesManifestsThatLie) {
 }
 
 TEST_F(StoreModel, RefusesBlobsThatAreGone) {
-    ASSERT_TRUE(read());
+    ASSERT_TRUE(read_model_file());
     const Digest digest = manifest_.layers[0].digest;
     std::filesystem::remove(store_.blob_path(digest));
     std::filesystem::create_symlink(digest.file_name(), store_.blob_path(digest));

@@ -11,12 +11,12 @@ namespace {
 constexpr std::uint32_t kF32 = 0;
 constexpr std::uint32_t kQ4K = 12;
 
-Result<GgufHeader> parse(const std::string& file) {
+Result<GgufHeader> parse_header(const std::string& file) {
     return parse_gguf_header(std::as_bytes(std::span(file)), file.size());
 }
 
-std::string refusal(const std::string& file) {
-    const auto parsed = parse(file);
+std::string header_refusal(const std::string& file) {
+    const auto parsed = parse_header(file);
     return parsed ? "accepted" : parsed.error().message;
 }
 
@@ -34,7 +34,7 @@ GgufWriter small_model() {
 }
 
 TEST(Gguf, ReadsKeysAndTensors) {
-    const auto header = parse(small_model().file());
+    const auto header = parse_header(small_model().file());
     ASSERT_TRUE(header) << header.error().message;
     EXPECT_EQ(header->version, 3U);
     EXPECT_EQ(header->text("general.architecture"), "qwen2");
@@ -52,7 +52,7 @@ TEST(Gguf, ReadsKeysAndTensors) {
 
 TEST(Gguf, GivesTheTextsOfAListUntilToldToStop) {
     const std::string file = small_model().file();
-    const auto header = parse(file);
+    const auto header = parse_header(file);
     ASSERT_TRUE(header);
     const auto front = std::as_bytes(std::span(file));
     const auto& list = std::get<GgufList>(*header->find("tokenizer.ggml.tokens"));
@@ -69,15 +69,15 @@ TEST(Gguf, GivesTheTextsOfAListUntilToldToStop) {
 }
 
 TEST(Gguf, NamesThePrecision) {
-    EXPECT_EQ(gguf_precision(*parse(small_model().file())), "Q4_K_M");
-    EXPECT_EQ(
-        gguf_precision(*parse(GgufWriter().tensor("a", kF32, {8}).tensor("b", kQ4K, {256}).file())),
-        "Q4_K");
-    EXPECT_EQ(gguf_precision(*parse(GgufWriter().file())), "");
+    EXPECT_EQ(gguf_precision(*parse_header(small_model().file())), "Q4_K_M");
+    EXPECT_EQ(gguf_precision(*parse_header(
+                  GgufWriter().tensor("a", kF32, {8}).tensor("b", kQ4K, {256}).file())),
+              "Q4_K");
+    EXPECT_EQ(gguf_precision(*parse_header(GgufWriter().file())), "");
 }
 
 TEST(Gguf, AbsentKeysAndOtherTypesAreEmpty) {
-    const auto header = parse(small_model().file());
+    const auto header = parse_header(small_model().file());
     ASSERT_TRUE(header);
     EXPECT_EQ(header->find("general.name"), nullptr);
     EXPECT_EQ(header->text("general.file_type"), "");
@@ -90,29 +90,30 @@ TEST(Gguf, AbsentKeysAndOtherTypesAreEmpty) {
 TEST(Gguf, EveryTruncationIsRefused) {
     const std::string file = small_model().file();
     for (std::size_t length = 0; length < file.size() - 32; ++length) {
-        EXPECT_NE(refusal(file.substr(0, length)), "accepted") << length;
+        EXPECT_NE(header_refusal(file.substr(0, length)), "accepted") << length;
     }
 }
 
 TEST(Gguf, RefusesWhatIsNoGguf) {
-    EXPECT_EQ(refusal("GGML1234567890123456"), "it does not begin with \"GGUF\"");
-    EXPECT_EQ(refusal(GgufWriter().header(1)), "it is of version 1; 2 and 3 are read");
-    EXPECT_EQ(refusal(GgufWriter().header(3U << 24)),
+    EXPECT_EQ(header_refusal("GGML1234567890123456"), "it does not begin with \"GGUF\"");
+    EXPECT_EQ(header_refusal(GgufWriter().header(1)), "it is of version 1; 2 and 3 are read");
+    EXPECT_EQ(header_refusal(GgufWriter().header(3U << 24)),
               "it is a big-endian file; little-endian ones are read");
-    EXPECT_EQ(refusal(GgufWriter().header(2)), "accepted");
+    EXPECT_EQ(header_refusal(GgufWriter().header(2)), "accepted");
 }
 
 TEST(Gguf, RefusesCountsAndLengthsBeyondTheFile) {
     std::string file = GgufWriter().header();
     file[23] = 0x7F;  // the number of keys
-    EXPECT_TRUE(refusal(file).starts_with("it claims 0 tensors and ")) << refusal(file);
+    EXPECT_TRUE(header_refusal(file).starts_with("it claims 0 tensors and "))
+        << header_refusal(file);
     const std::string huge = "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F";
-    EXPECT_EQ(refusal(GgufWriter().raw("a", 8, huge).file()),
+    EXPECT_EQ(header_refusal(GgufWriter().raw("a", 8, huge).file()),
               "key \"a\": a text claims 9223372036854775807 bytes; at most 16777216 are read");
     const std::string list = std::string("\x0A\0\0\0", 4) + huge;
-    EXPECT_EQ(refusal(GgufWriter().raw("a", 9, list).file()),
+    EXPECT_EQ(header_refusal(GgufWriter().raw("a", 9, list).file()),
               "key \"a\": its header ends inside a list");
-    EXPECT_EQ(refusal(GgufWriter().raw("a", 77, "").file()),
+    EXPECT_EQ(header_refusal(GgufWriter().raw("a", 77, "").file()),
               "key \"a\": it is of the unknown type 77");
 }
 
@@ -121,16 +122,16 @@ TEST(Gguf, ListsInListsEndSomewhere) {
     const std::string list_of(std::string("\x09\0\0\0", 4) + one);
     std::string deep;
     for (int i = 0; i < 1000; ++i) deep += list_of;
-    EXPECT_EQ(refusal(GgufWriter().raw("a", 9, deep).file()),
+    EXPECT_EQ(header_refusal(GgufWriter().raw("a", 9, deep).file()),
               "key \"a\": it has a list of an unknown type");
     const std::string bytes = list_of + std::string("\0\0\0\0", 4) + one + "x";
-    EXPECT_EQ(refusal(GgufWriter().raw("a", 9, bytes).file()), "accepted");
+    EXPECT_EQ(header_refusal(GgufWriter().raw("a", 9, bytes).file()), "accepted");
 }
 
 TEST(Gguf, RefusesTensorsThatDoNotFit) {
     const auto with = [](std::uint32_t type, std::vector<std::uint64_t> shape,
                          std::uint64_t shift = 0) {
-        return refusal(GgufWriter().tensor("t", type, std::move(shape), shift).header());
+        return header_refusal(GgufWriter().tensor("t", type, std::move(shape), shift).header());
     };
     EXPECT_EQ(with(kQ4K, {100}), "tensor \"t\": its rows of 100 do not fill blocks of 256");
     EXPECT_EQ(with(99, {1}), "tensor \"t\": it is of the unknown type 99");
@@ -143,14 +144,15 @@ TEST(Gguf, RefusesTensorsThatDoNotFit) {
 }
 
 TEST(Gguf, RefusesNamesThatComeTwiceAndAlignmentsThatAreNone) {
-    EXPECT_EQ(refusal(GgufWriter().text("a", "1").text("a", "2").file()), "key \"a\" comes twice");
-    EXPECT_EQ(refusal(GgufWriter().tensor("t", kF32, {1}).tensor("t", kF32, {1}).file()),
+    EXPECT_EQ(header_refusal(GgufWriter().text("a", "1").text("a", "2").file()),
+              "key \"a\" comes twice");
+    EXPECT_EQ(header_refusal(GgufWriter().tensor("t", kF32, {1}).tensor("t", kF32, {1}).file()),
               "tensor \"t\" comes twice");
     for (const std::uint32_t alignment : {0U, 3U, 1U << 31}) {
-        EXPECT_EQ(refusal(GgufWriter()
-                              .number("general.alignment", GgufType::U32, alignment)
-                              .tensor("t", kF32, {1})
-                              .file()),
+        EXPECT_EQ(header_refusal(GgufWriter()
+                                     .number("general.alignment", GgufType::U32, alignment)
+                                     .tensor("t", kF32, {1})
+                                     .file()),
                   "general.alignment is not a power of two");
     }
 }

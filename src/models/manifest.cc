@@ -13,13 +13,9 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kHexDigits = 64;
-constexpr std::size_t kLayersMax = 1024;
+constexpr std::size_t kManifestLayersMax = 1024;
 constexpr std::size_t kMediaTypeBytesMax = 255;
 constexpr std::uint64_t kLayerBytesMax = std::uint64_t{16} << 40;
-
-std::unexpected<Error> invalid(std::string message) {
-    return fail(Code::InvalidArgument, std::move(message));
-}
 
 Result<std::string> text_of(const json::object& layer, std::string_view member) {
     const json::value* value = layer.if_contains(member);
@@ -107,9 +103,9 @@ Result<Manifest> parse_manifest(std::string_view text) {
     const json::object* object = root.if_object();
     const json::value* layers = object != nullptr ? object->if_contains("layers") : nullptr;
     if (layers == nullptr || !layers->is_array()) return invalid("the manifest has no layers");
-    if (layers->get_array().size() > kLayersMax) {
+    if (layers->get_array().size() > kManifestLayersMax) {
         return invalid(format("the manifest has {} layers; at most {} are read",
-                              layers->get_array().size(), kLayersMax));
+                              layers->get_array().size(), kManifestLayersMax));
     }
     Manifest manifest;
     for (const json::value& value : layers->get_array()) {

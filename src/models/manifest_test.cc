@@ -14,7 +14,7 @@ std::string layer(std::string_view size = "1", std::string_view digest = "") {
                   digest.empty() ? "sha256:" + kHex : digest, size);
 }
 
-std::string refusal(std::string_view text) {
+std::string manifest_refusal(std::string_view text) {
     const auto parsed = parse_manifest(text);
     return parsed ? "accepted" : parsed.error().message;
 }
@@ -50,33 +50,33 @@ TEST(Manifest, ReadsWhatItWrites) {
 }
 
 TEST(Manifest, DoesWithoutAConfig) {
-    EXPECT_EQ(refusal(of_layers(layer())), "accepted");
-    EXPECT_EQ(refusal(R"({"config":null,"layers":[]})"), "accepted");
-    EXPECT_EQ(refusal(R"({"config":{"digest":"","size":0},"layers":[]})"), "accepted");
+    EXPECT_EQ(manifest_refusal(of_layers(layer())), "accepted");
+    EXPECT_EQ(manifest_refusal(R"({"config":null,"layers":[]})"), "accepted");
+    EXPECT_EQ(manifest_refusal(R"({"config":{"digest":"","size":0},"layers":[]})"), "accepted");
 }
 
 TEST(Manifest, RefusesWhatIsNone) {
-    EXPECT_EQ(refusal("{}"), "the manifest has no layers");
-    EXPECT_EQ(refusal("[]"), "the manifest has no layers");
-    EXPECT_EQ(refusal(R"({"layers":{}})"), "the manifest has no layers");
-    EXPECT_EQ(refusal(R"({"layers":[1]})"), "a layer of the manifest is no object");
-    EXPECT_EQ(refusal(R"({"layers":[{"mediaType":"x"}]})"),
+    EXPECT_EQ(manifest_refusal("{}"), "the manifest has no layers");
+    EXPECT_EQ(manifest_refusal("[]"), "the manifest has no layers");
+    EXPECT_EQ(manifest_refusal(R"({"layers":{}})"), "the manifest has no layers");
+    EXPECT_EQ(manifest_refusal(R"({"layers":[1]})"), "a layer of the manifest is no object");
+    EXPECT_EQ(manifest_refusal(R"({"layers":[{"mediaType":"x"}]})"),
               "a layer of the manifest has no digest");
-    EXPECT_TRUE(refusal("{\"layers\":").starts_with("the manifest is not valid JSON: "));
-    EXPECT_NE(refusal(std::string(100'000, '[')), "accepted");
+    EXPECT_TRUE(manifest_refusal("{\"layers\":").starts_with("the manifest is not valid JSON: "));
+    EXPECT_NE(manifest_refusal(std::string(100'000, '[')), "accepted");
 }
 
 TEST(Manifest, RefusesDigestsThatArePaths) {
     for (const auto* digest : {"sha256:../../../etc/passwd", "/etc/passwd", "sha256-../x"}) {
-        EXPECT_EQ(refusal(of_layers(layer("1", digest))),
+        EXPECT_EQ(manifest_refusal(of_layers(layer("1", digest))),
                   "a digest must be \"sha256:\" and 64 hexadecimal digits");
     }
 }
 
 TEST(Manifest, RefusesSizesThatAreNone) {
-    EXPECT_EQ(refusal(of_layers(layer("17592186044416"))), "accepted");
+    EXPECT_EQ(manifest_refusal(of_layers(layer("17592186044416"))), "accepted");
     for (const auto* size : {"17592186044417", "-1", "1e300", "\"1\"", "null", "1.5", "true"}) {
-        EXPECT_EQ(refusal(of_layers(layer(size))),
+        EXPECT_EQ(manifest_refusal(of_layers(layer(size))),
                   "layer aaaaaaaaaaaa of the manifest has no size from 0 to 17592186044416")
             << size;
     }
@@ -88,9 +88,10 @@ TEST(Manifest, BoundsItsLengthAndItsLayers) {
         for (std::size_t i = 0; i < count; ++i) layers += (i > 0 ? "," : "") + layer();
         return of_layers(layers);
     };
-    EXPECT_EQ(refusal(many(1024)), "accepted");
-    EXPECT_EQ(refusal(many(1025)), "the manifest has 1025 layers; at most 1024 are read");
-    EXPECT_TRUE(refusal(std::string(kManifestBytesMax + 1, ' ')).contains("at most 1048576"));
+    EXPECT_EQ(manifest_refusal(many(1024)), "accepted");
+    EXPECT_EQ(manifest_refusal(many(1025)), "the manifest has 1025 layers; at most 1024 are read");
+    EXPECT_TRUE(
+        manifest_refusal(std::string(kManifestBytesMax + 1, ' ')).contains("at most 1048576"));
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t kPartBytesMax = 80;
 constexpr std::size_t kHostBytesMax = 250;  // with a port still the name of a file
-constexpr std::size_t kTextBytesMax = 512;
-constexpr std::size_t kShownBytesMax = 80;
+constexpr std::size_t kFullNameBytesMax = 512;
+constexpr std::size_t kShownNameBytesMax = 80;
 
 bool is_alphanumeric(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -39,8 +39,8 @@ bool is_host(std::string_view host) {
 
 // The text as a message shows it: what a client sent may hold anything.
 std::string shown(std::string_view text) {
-    const bool cut = text.size() > kShownBytesMax;
-    std::string clean = repair_utf8(text.substr(0, kShownBytesMax));
+    const bool cut = text.size() > kShownNameBytesMax;
+    std::string clean = repair_utf8(text.substr(0, kShownNameBytesMax));
     std::ranges::replace_if(clean, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
     return clean + (cut ? "..." : "");
 }
@@ -102,8 +102,8 @@ std::string model_name_part(std::string_view text) {
 
 Result<ModelName> ModelName::parse(std::string_view text) {
     if (text.empty()) return fail(Code::InvalidArgument, "the name of the model is empty");
-    if (text.size() > kTextBytesMax) {
-        return refused(text, format("it is longer than {} bytes", kTextBytesMax));
+    if (text.size() > kFullNameBytesMax) {
+        return refused(text, format("it is longer than {} bytes", kFullNameBytesMax));
     }
     ModelName name;
     std::string_view rest = text;

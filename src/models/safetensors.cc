@@ -18,10 +18,6 @@ constexpr std::size_t kLengthBytes = 8;
 
 using Entry = SafetensorsHeader::Entry;
 
-std::unexpected<Error> invalid(std::string message) {
-    return fail(Code::InvalidArgument, std::move(message));
-}
-
 // Bits of one element; nullopt for a type this program has never heard of.
 std::optional<std::size_t> element_bits(std::string_view type) {
     if (type == "F32" || type == "I32" || type == "U32") return 32;

@@ -10,12 +10,12 @@
 namespace hearth::models {
 namespace {
 
-Result<SafetensorsHeader> parse(const std::string& file) {
+Result<SafetensorsHeader> parse_tensors(const std::string& file) {
     return parse_safetensors_header(std::as_bytes(std::span(file)), file.size());
 }
 
-std::string refusal(std::string_view header, std::size_t data_bytes) {
-    const auto parsed = parse(safetensors_bytes(header, data_bytes));
+std::string tensors_refusal(std::string_view header, std::size_t data_bytes) {
+    const auto parsed = parse_tensors(safetensors_bytes(header, data_bytes));
     return parsed ? "accepted" : parsed.error().message;
 }
 
@@ -47,27 +47,28 @@ TEST(Safetensors, ReadsNamesTypesShapesAndBytes) {
 }
 
 TEST(Safetensors, RefusesBytesThatAreNoHeader) {
-    EXPECT_EQ(parse("").error().message, "the file is only 0 bytes long");
-    EXPECT_EQ(parse("1234567").error().message, "the file is only 7 bytes long");
-    EXPECT_EQ(refusal("", 0), "its header is not a JSON object");
-    EXPECT_EQ(refusal("[]", 0), "its header is not a JSON object");
-    EXPECT_EQ(refusal("{} {}", 0), "its header is not valid JSON: extra data at byte 3");
-    EXPECT_TRUE(refusal("{\"a\":", 0).starts_with("its header is not valid JSON"));
+    EXPECT_EQ(parse_tensors("").error().message, "the file is only 0 bytes long");
+    EXPECT_EQ(parse_tensors("1234567").error().message, "the file is only 7 bytes long");
+    EXPECT_EQ(tensors_refusal("", 0), "its header is not a JSON object");
+    EXPECT_EQ(tensors_refusal("[]", 0), "its header is not a JSON object");
+    EXPECT_EQ(tensors_refusal("{} {}", 0), "its header is not valid JSON: extra data at byte 3");
+    EXPECT_TRUE(tensors_refusal("{\"a\":", 0).starts_with("its header is not valid JSON"));
 }
 
 TEST(Safetensors, RefusesALengthBeyondTheFileOrTheLimit) {
     std::string file = safetensors_bytes("{}", 0);
     file[0] = 3;
-    EXPECT_EQ(parse(file).error().message, "its header claims 3 bytes, more than the file has");
+    EXPECT_EQ(parse_tensors(file).error().message,
+              "its header claims 3 bytes, more than the file has");
     std::memset(file.data(), 0xFF, 8);
-    EXPECT_EQ(parse(file).error().message,
+    EXPECT_EQ(parse_tensors(file).error().message,
               "its header claims 18446744073709551615 bytes; at most 16777216 are read");
 }
 
 TEST(Safetensors, AcceptsAHeaderAtTheLimitAndRefusesOneAbove) {
     constexpr std::size_t kMost = 16 << 20;
-    EXPECT_EQ(refusal("{}" + std::string(kMost - 2, ' '), 0), "accepted");
-    EXPECT_EQ(refusal("{}" + std::string(kMost - 1, ' '), 0),
+    EXPECT_EQ(tensors_refusal("{}" + std::string(kMost - 2, ' '), 0), "accepted");
+    EXPECT_EQ(tensors_refusal("{}" + std::string(kMost - 1, ' '), 0),
               "its header claims 16777217 bytes; at most 16777216 are read");
 }
 
@@ -77,31 +78,35 @@ TEST(Safetensors, AcceptsAsManyTensorsAsAllowedAndRefusesOneMore) {
         header += format(R"("{}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}},)", i);
     }
     header.back() = '}';
-    EXPECT_EQ(refusal(header, 0), "accepted");
+    EXPECT_EQ(tensors_refusal(header, 0), "accepted");
     header.back() = ',';
     header += R"("x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})";
-    EXPECT_EQ(refusal(header, 0), "it names more than 65536 tensors");
+    EXPECT_EQ(tensors_refusal(header, 0), "it names more than 65536 tensors");
 }
 
 TEST(Safetensors, RefusesShapesAndOffsetsThatDoNotMatch) {
     const auto one = [](std::string_view shape, std::string_view offsets) {
         return format(R"({{"w":{{"dtype":"F32","shape":{},"data_offsets":{}}}}})", shape, offsets);
     };
-    EXPECT_EQ(refusal(one("[2]", "[0,8]"), 8), "accepted");
-    EXPECT_EQ(refusal(one("[]", "[0,4]"), 4), "accepted");
-    EXPECT_EQ(refusal(one("[2]", "[0,4]"), 4), "tensor \"w\" has 4 bytes where its shape needs 8");
-    EXPECT_EQ(refusal(one("[2]", "[8,0]"), 8), "tensor \"w\" ends before it begins");
-    EXPECT_EQ(refusal(one("[2]", "[0,8]"), 7),
+    EXPECT_EQ(tensors_refusal(one("[2]", "[0,8]"), 8), "accepted");
+    EXPECT_EQ(tensors_refusal(one("[]", "[0,4]"), 4), "accepted");
+    EXPECT_EQ(tensors_refusal(one("[2]", "[0,4]"), 4),
+              "tensor \"w\" has 4 bytes where its shape needs 8");
+    EXPECT_EQ(tensors_refusal(one("[2]", "[8,0]"), 8), "tensor \"w\" ends before it begins");
+    EXPECT_EQ(tensors_refusal(one("[2]", "[0,8]"), 7),
               "tensor \"w\" reaches byte 8 of 7: the file is cut short");
-    EXPECT_EQ(refusal(one("[4294967296,4294967296]", "[0,8]"), 8),
+    EXPECT_EQ(tensors_refusal(one("[4294967296,4294967296]", "[0,8]"), 8),
               "tensor \"w\" has an absurd shape");
-    EXPECT_EQ(refusal(one("[-1]", "[0,8]"), 8), "tensor \"w\" has a negative size or offset");
-    EXPECT_EQ(refusal(one("[1.5]", "[0,8]"), 8), "tensor \"w\" has a value of the wrong kind");
-    EXPECT_EQ(refusal(one("2", "[0,8]"), 8), "tensor \"w\" has a value of the wrong kind");
-    EXPECT_EQ(refusal(one("[2]", "[0]"), 8), "tensor \"w\" has no pair of data_offsets");
-    EXPECT_EQ(refusal(one("[2]", "[0,4,8]"), 8), "tensor \"w\" has more than two data_offsets");
-    EXPECT_EQ(refusal(one("[1,1,1,1,1,1,1,2]", "[0,8]"), 8), "accepted");
-    EXPECT_EQ(refusal(one("[1,1,1,1,1,1,1,1,2]", "[0,8]"), 8),
+    EXPECT_EQ(tensors_refusal(one("[-1]", "[0,8]"), 8),
+              "tensor \"w\" has a negative size or offset");
+    EXPECT_EQ(tensors_refusal(one("[1.5]", "[0,8]"), 8),
+              "tensor \"w\" has a value of the wrong kind");
+    EXPECT_EQ(tensors_refusal(one("2", "[0,8]"), 8), "tensor \"w\" has a value of the wrong kind");
+    EXPECT_EQ(tensors_refusal(one("[2]", "[0]"), 8), "tensor \"w\" has no pair of data_offsets");
+    EXPECT_EQ(tensors_refusal(one("[2]", "[0,4,8]"), 8),
+              "tensor \"w\" has more than two data_offsets");
+    EXPECT_EQ(tensors_refusal(one("[1,1,1,1,1,1,1,2]", "[0,8]"), 8), "accepted");
+    EXPECT_EQ(tensors_refusal(one("[1,1,1,1,1,1,1,1,2]", "[0,8]"), 8),
               "tensor \"w\" has more than 8 dimensions");
 }
 
@@ -111,26 +116,28 @@ TEST(Safetensors, RefusesHolesOverlapsAndBytesBehindTheEnd) {
                           "b":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})",
                       first, second);
     };
-    EXPECT_EQ(refusal(two("[0,4]", "[4,8]"), 8), "accepted");
-    EXPECT_EQ(refusal(two("[4,8]", "[0,4]"), 8), "accepted");
-    EXPECT_EQ(refusal(two("[0,4]", "[3,7]"), 7), "tensor \"b\" overlaps the one before it");
-    EXPECT_EQ(refusal(two("[0,4]", "[5,9]"), 9), "no tensor covers the bytes 4 to 5");
-    EXPECT_EQ(refusal(two("[0,4]", "[4,8]"), 9), "the file has 1 bytes behind its last tensor");
+    EXPECT_EQ(tensors_refusal(two("[0,4]", "[4,8]"), 8), "accepted");
+    EXPECT_EQ(tensors_refusal(two("[4,8]", "[0,4]"), 8), "accepted");
+    EXPECT_EQ(tensors_refusal(two("[0,4]", "[3,7]"), 7), "tensor \"b\" overlaps the one before it");
+    EXPECT_EQ(tensors_refusal(two("[0,4]", "[5,9]"), 9), "no tensor covers the bytes 4 to 5");
+    EXPECT_EQ(tensors_refusal(two("[0,4]", "[4,8]"), 9),
+              "the file has 1 bytes behind its last tensor");
 }
 
 TEST(Safetensors, RefusesEntriesOfTheWrongForm) {
-    EXPECT_EQ(refusal(R"({"a":1})", 0), "\"a\" should be an object");
-    EXPECT_EQ(refusal(R"({"a":[]})", 0), "\"a\" has a list where none belongs");
-    EXPECT_EQ(refusal(R"({"a":{}})", 0), "tensor \"a\" has no dtype");
-    EXPECT_EQ(refusal(R"({"a":{"dtype":"F32"}})", 0), "tensor \"a\" has no shape");
-    EXPECT_EQ(refusal(R"({"a":{"dtype":7}})", 0), "tensor \"a\" has a value of the wrong kind");
-    EXPECT_EQ(refusal(R"({"a":{"x":{"y":{"z":{}}}}})", 0),
+    EXPECT_EQ(tensors_refusal(R"({"a":1})", 0), "\"a\" should be an object");
+    EXPECT_EQ(tensors_refusal(R"({"a":[]})", 0), "\"a\" has a list where none belongs");
+    EXPECT_EQ(tensors_refusal(R"({"a":{}})", 0), "tensor \"a\" has no dtype");
+    EXPECT_EQ(tensors_refusal(R"({"a":{"dtype":"F32"}})", 0), "tensor \"a\" has no shape");
+    EXPECT_EQ(tensors_refusal(R"({"a":{"dtype":7}})", 0),
+              "tensor \"a\" has a value of the wrong kind");
+    EXPECT_EQ(tensors_refusal(R"({"a":{"x":{"y":{"z":{}}}}})", 0),
               "tensor \"a\" has an object where a value should stand");
-    EXPECT_EQ(refusal(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},
+    EXPECT_EQ(tensors_refusal(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},
                           "a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
-                      0),
+                              0),
               "tensor \"a\" is named twice");
-    EXPECT_TRUE(refusal("{\"a\":" + std::string(100'000, '['), 0).contains("none belongs"));
+    EXPECT_TRUE(tensors_refusal("{\"a\":" + std::string(100'000, '['), 0).contains("none belongs"));
 }
 
 TEST(Safetensors, RefusesFilesThatAreNoFiles) {

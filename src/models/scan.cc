@@ -16,7 +16,7 @@ namespace hearth::models {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kEntriesMax = 4096;
+constexpr std::size_t kFolderEntriesMax = 4096;
 
 // The visible content of one folder, sorted.
 struct Entries {
@@ -72,10 +72,11 @@ class FolderScan {
                 add_named(folder, name);
             }
         }
-        if (seen_ <= kEntriesMax) return;
+        if (seen_ <= kFolderEntriesMax) return;
         found.broken.push_back(
             {.path = source,
-             .reason = format("only its first {} files and folders were looked at", kEntriesMax)});
+             .reason =
+                 format("only its first {} files and folders were looked at", kFolderEntriesMax)});
     }
 
     Found found;
@@ -86,7 +87,7 @@ class FolderScan {
         std::error_code error;
         found.folders.emplace_back(folder);
         for (fs::directory_iterator it(folder, error), end;
-             !error && it != end && ++seen_ <= kEntriesMax; it.increment(error)) {
+             !error && it != end && ++seen_ <= kFolderEntriesMax; it.increment(error)) {
             std::error_code ignored;
             entries.empty = false;
             const std::string name = it->path().filename().string();

@@ -13,7 +13,7 @@ namespace hearth::models {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kEntriesMax = 4096;
+constexpr std::size_t kManifestsMax = 4096;
 constexpr int kLevels = 4;  // HOST/NAMESPACE/NAME/TAG
 constexpr std::chrono::seconds kLockWait{10};
 
@@ -41,7 +41,7 @@ class Walk {
         folders.emplace_back(folder);
         for (fs::directory_iterator it(folder, error), end; !error && it != end;
              it.increment(error)) {
-            if (++seen_ > kEntriesMax) {
+            if (++seen_ > kManifestsMax) {
                 complete = false;
                 return;
             }

@@ -14,10 +14,6 @@ namespace {
 constexpr std::size_t kLayerTextBytesMax = 1 << 20;
 constexpr std::size_t kAdaptersMax = 16;
 
-std::unexpected<Error> invalid(std::string message) {
-    return fail(Code::InvalidArgument, std::move(message));
-}
-
 // Where a layer's blob lies, if it is what the manifest says.
 Result<std::filesystem::path> checked_blob(const Store& store, const Layer& layer) {
     const auto bytes = store.blob_bytes(layer.digest);

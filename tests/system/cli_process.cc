@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <optional>
-#include <sstream>
 #include <stdexcept>
 
 extern char** environ;
@@ -51,21 +49,6 @@ class Program {
     std::vector<char*> argument_pointers_;
     std::vector<char*> environment_pointers_;
 };
-
-std::string read_file(const fs::path& path) {
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    return text.str();
-}
-
-// The exit code or 128 + the signal, or nullopt when it still runs after `wait_max`.
-std::optional<int> wait_for(pid_t pid, std::chrono::milliseconds wait_max) {
-    int status = 0;
-    if (!eventually(wait_max, [&] { return ::waitpid(pid, &status, WNOHANG) != 0; })) {
-        return std::nullopt;
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
 
 void kill_and_reap(pid_t pid) {
     ::kill(pid, SIGKILL);

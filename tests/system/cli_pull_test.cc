@@ -15,18 +15,12 @@ namespace {
 
 namespace json = boost::json;
 
-std::string bytes_of(const std::filesystem::path& file) {
-    std::ostringstream bytes;
-    bytes << std::ifstream(file, std::ios::binary).rdbuf();
-    return bytes.str();
-}
-
 class CliPull : public ::testing::Test {
   protected:
     void SetUp() override {
         if (!testing::can_make_gguf()) GTEST_SKIP() << "setup has not installed the vocabularies";
         registry_.add_model("me/tiny:q8",
-                            bytes_of(testing::make_gguf(testing::GgufKind::Embedder)));
+                            read_file(testing::make_gguf(testing::GgufKind::Embedder)));
     }
 
     Ended cli(std::vector<std::string> arguments) const {

@@ -57,7 +57,7 @@ std::map<std::string, TinyModel> hostile_models() {
     return models;
 }
 
-class HostileModels : public testing::Test {
+class HostileModels : public ::testing::Test {
   protected:
     void SetUp() override { folder_ = make_folder(); }
     void TearDown() override { fs::remove_all(folder_); }

@@ -20,12 +20,6 @@ using fetch::testing::TestRegistry;
 using std::chrono::seconds;
 using testing::GgufKind;
 
-std::string bytes_of(const std::filesystem::path& file) {
-    std::ostringstream bytes;
-    bytes << std::ifstream(file, std::ios::binary).rdbuf();
-    return bytes.str();
-}
-
 class Manage : public ::testing::Test {
   protected:
     Reply ask(std::string_view method, std::string_view path, const json::value& body) {
@@ -50,7 +44,7 @@ class Manage : public ::testing::Test {
 };
 
 TEST_F(Manage, APulledModelAnswersIsCopiedAndGoes) {
-    registry_.add_model("me/tiny:q8", bytes_of(hearth::testing::make_gguf(GgufKind::Text)));
+    registry_.add_model("me/tiny:q8", read_file(hearth::testing::make_gguf(GgufKind::Text)));
     const std::string name = registry_.name("me/tiny:q8");
     const Reply pulled = pull(name, true);
     ASSERT_EQ(pulled.status, 200) << pulled.body;
@@ -72,7 +66,7 @@ TEST_F(Manage, APulledModelAnswersIsCopiedAndGoes) {
 }
 
 TEST_F(Manage, PullsWithoutAStream) {
-    registry_.add_model("me/tiny:q8", bytes_of(hearth::testing::make_gguf(GgufKind::Text)));
+    registry_.add_model("me/tiny:q8", read_file(hearth::testing::make_gguf(GgufKind::Text)));
     const Reply pulled = pull(registry_.name("me/tiny:q8"), false);
     EXPECT_EQ(pulled.status, 200);
     EXPECT_EQ(pulled.body, "{\"status\":\"success\"}");
@@ -94,7 +88,7 @@ TEST_F(Manage, SaysWhyAPullFails) {
 }
 
 TEST_F(Manage, ACallerWhoLeavesEndsTheDownloadAndTheNextGoesOn) {
-    registry_.add_model("me/tiny:q8", bytes_of(hearth::testing::make_gguf(GgufKind::Text)));
+    registry_.add_model("me/tiny:q8", read_file(hearth::testing::make_gguf(GgufKind::Text)));
     registry_.set({.bytes_per_second = 2'000'000});
     const std::string name = registry_.name("me/tiny:q8");
     {

@@ -9,7 +9,7 @@ namespace hearth::system_test {
 namespace {
 
 // One server for all the cases of a suite: none of them disturbs it.
-class Routes : public testing::Test {
+class Routes : public ::testing::Test {
   protected:
     static void SetUpTestSuite() { server_ = new ServerProcess(); }
     static void TearDownTestSuite() {

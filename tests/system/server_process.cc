@@ -23,12 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr auto kReadyWait = std::chrono::seconds(60);
 
-std::string read_file(const fs::path& path) {
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    return text.str();
-}
-
 std::vector<char*> pointers(std::vector<std::string>& texts) {
     std::vector<char*> out;
     for (std::string& text : texts) out.push_back(text.data());
@@ -64,14 +58,6 @@ pid_t spawn_hearth(Spawn spawn) {
     return pid;
 }
 
-// Reaps `pid`; its exit code or 128 + signal, or nullopt when it still runs after `wait_max`.
-std::optional<int> wait_for(pid_t pid, std::chrono::milliseconds wait_max) {
-    int status = 0;
-    if (!eventually(wait_max, [&] { return ::waitpid(pid, &status, WNOHANG) != 0; }))
-        return std::nullopt;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 // Field `number` (from 3 on) of /proc/PID/stat, see proc(5); empty when the process is gone.
 std::string stat_field(pid_t pid, int number) {
     const std::string text = read_file("/proc/" + std::to_string(pid) + "/stat");
@@ -84,6 +70,19 @@ std::string stat_field(pid_t pid, int number) {
 }
 
 }  // namespace
+
+std::string read_file(const std::filesystem::path& path) {
+    std::ostringstream text;
+    text << std::ifstream(path, std::ios::binary).rdbuf();
+    return text.str();
+}
+
+std::optional<int> wait_for(pid_t pid, std::chrono::milliseconds wait_max) {
+    int status = 0;
+    if (!eventually(wait_max, [&] { return ::waitpid(pid, &status, WNOHANG) != 0; }))
+        return std::nullopt;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
 
 fs::path make_folder() {
     std::string path = (fs::temp_directory_path() / "hearth-test-XXXXXX").string();

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,12 @@ struct Ended {
     std::string output;
     std::string errors;
 };
+
+// Empty when there is no such file.
+std::string read_file(const std::filesystem::path& path);
+
+// Reaps `pid`; its exit code or 128 + signal, or nullopt when it still runs after `wait_max`.
+std::optional<int> wait_for(pid_t pid, std::chrono::milliseconds wait_max);
 
 // The real `hearth serve`, on a free port with a data directory of its own. The destructor kills
 // it.

@@ -12,6 +12,7 @@ namespace hearth::worker {
 
 // Bytes by device: "host", and accelerators as llama.cpp names them ("CUDA0").
 using DeviceBytes = std::map<std::string, std::uint64_t>;
+inline constexpr std::uint64_t kMib = 1 << 20;
 std::uint64_t sum_of(const DeviceBytes& bytes);
 std::uint64_t at(const DeviceBytes& bytes, const std::string& device);
 

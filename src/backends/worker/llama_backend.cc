@@ -22,8 +22,6 @@ using inference::InquiryRequest;
 using inference::Sink;
 using inference::TokenIds;
 
-constexpr auto kDeathNoticeTime = std::chrono::seconds(2);
-constexpr int kAttemptsMax = 2;
 constexpr std::size_t kErrorBytesMax = 1 << 20;
 
 http::Call call_for(std::string_view path, const std::string& body) {
@@ -218,12 +216,8 @@ Error LlamaBackend::Impl::worker_died() const {
 // What the caller of a call that is not made again is told.
 Awaitable<Error> LlamaBackend::Impl::why_lost(std::uint64_t generation, Fingerprint fingerprint,
                                               Deadline deadline) {
-    const bool died =
-        co_await supervisor.ended(generation, deadline.earlier(Deadline::after(kDeathNoticeTime)));
-    if (died) {
-        auto checked = supervisor.check_poison(fingerprint);
-        if (!checked) co_return std::move(checked).error();
-    }
+    auto checked = co_await supervisor.check_lost(fingerprint, generation, deadline);
+    if (!checked) co_return std::move(checked).error();
     co_return worker_died();
 }
 

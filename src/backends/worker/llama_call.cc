@@ -17,21 +17,22 @@ using inference::Operation;
 // Seconds between signs of life while a prompt is read or a place is awaited.
 constexpr int kPingSeconds = 5;
 
-struct Kind {
+struct ErrorKind {
     std::string_view type;
     Code code;
 };
-constexpr std::array<Kind, 8> kKinds = {{{"invalid_request_error", Code::InvalidArgument},
-                                         {"exceed_context_size_error", Code::InvalidArgument},
-                                         {"not_found_error", Code::NotFound},
-                                         {"not_supported_error", Code::Unsupported},
-                                         {"unavailable_error", Code::Unavailable},
-                                         {"server_error", Code::BadUpstream},
-                                         {"permission_error", Code::BadUpstream},
-                                         {"authentication_error", Code::BadUpstream}}};
+constexpr std::array<ErrorKind, 8> kErrorKinds = {
+    {{"invalid_request_error", Code::InvalidArgument},
+     {"exceed_context_size_error", Code::InvalidArgument},
+     {"not_found_error", Code::NotFound},
+     {"not_supported_error", Code::Unsupported},
+     {"unavailable_error", Code::Unavailable},
+     {"server_error", Code::BadUpstream},
+     {"permission_error", Code::BadUpstream},
+     {"authentication_error", Code::BadUpstream}}};
 
 Code code_of(std::string_view type, int status) {
-    for (const Kind& kind : kKinds) {
+    for (const ErrorKind& kind : kErrorKinds) {
         if (kind.type == type) return kind.code;
     }
     return status >= 400 && status < 500 ? Code::InvalidArgument : Code::BadUpstream;

@@ -49,7 +49,7 @@ Result<DeviceBytes> read_fit(std::string_view output) {
         if (device == "Host") device = "host";
         constexpr std::uint64_t kMibMax = 1 << 24;  // 16 TiB
         if (std::max({model, context, compute}) > kMibMax) continue;
-        bytes[device] += (model + context + compute) << 20;
+        bytes[device] += (model + context + compute) * kMib;
     }
     if (bytes.empty()) return fail(Code::BadUpstream, "llama-fit-params printed no estimate");
     return bytes;

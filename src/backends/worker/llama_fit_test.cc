@@ -16,8 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t kMib = 1 << 20;
-
 TEST(LlamaFit, ReadsALinePerDevice) {
     const auto bytes = read_fit("CUDA0 4000 512 300\nCUDA1 10 0 0\nHost 20 1 297 \n");
     ASSERT_TRUE(bytes);

@@ -27,8 +27,6 @@ using testing::RecordingSink;
 using testing::Served;
 using testing::TestGateway;
 
-constexpr std::uint64_t kMib = 1 << 20;
-
 constexpr LlamaBackendOptions kEmbedder = {.embeds = true, .tokens_max = 512};
 
 // Ready in a tenth of the time of those that generate.

@@ -19,8 +19,6 @@ using Clock = MemoryLedger::Clock;
 using Grant = MemoryLedger::Grant;
 using Request = MemoryLedger::Request;
 
-constexpr std::uint64_t kMib = 1 << 20;
-
 DeviceBytes host(std::uint64_t mib) { return {{"host", mib * kMib}}; }
 
 // A model that says of itself what the test wants, and remembers what it is asked.

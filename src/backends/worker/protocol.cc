@@ -25,7 +25,7 @@ constexpr std::size_t kTimeLeftOffset = 4;
 constexpr std::size_t kContentOffset = 8;
 constexpr std::size_t kCallHeaderBytes = 24;
 
-enum class Kind : std::uint8_t { Text = 0, Ids = 1 };
+enum class InputKind : std::uint8_t { Text = 0, Ids = 1 };
 
 template <class T>
 void append(std::string& out, T value) {
@@ -88,13 +88,13 @@ std::uint32_t clamp_to_u32(std::int64_t value) {
 
 void append_input(std::string& out, const inference::EmbedInput& input) {
     if (const auto* text = std::get_if<std::string>(&input)) {
-        append(out, Kind::Text);
+        append(out, InputKind::Text);
         append(out, static_cast<std::uint32_t>(text->size()));
         out += *text;
         return;
     }
     const auto& ids = std::get<inference::TokenIds>(input);
-    append(out, Kind::Ids);
+    append(out, InputKind::Ids);
     append(out, static_cast<std::uint32_t>(ids.size()));
     out.append(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(ids[0]));
 }
@@ -107,10 +107,10 @@ std::size_t input_bytes(const inference::EmbedInput& input) {
 Result<inference::EmbedInput> take_input(Reader& reader) {
     const auto kind = reader.take<std::uint8_t>();
     const auto size = reader.take<std::uint32_t>();
-    if (kind == std::to_underlying(Kind::Text)) {
+    if (kind == std::to_underlying(InputKind::Text)) {
         return inference::EmbedInput(std::string(reader.take_bytes(size)));
     }
-    if (kind == std::to_underlying(Kind::Ids)) {
+    if (kind == std::to_underlying(InputKind::Ids)) {
         return inference::EmbedInput(reader.take_array<std::int32_t>(size));
     }
     return malformed("call", format("input kind {}", kind));

@@ -35,6 +35,8 @@ using runtime::ExitStatus;
 constexpr auto kPollStep = std::chrono::milliseconds(3);
 constexpr auto kKillTime = std::chrono::seconds(10);
 constexpr auto kExitNoticeTime = std::chrono::milliseconds(100);
+// A broken connection is a death when the process's end follows this soon.
+constexpr auto kDeathNoticeTime = std::chrono::seconds(2);
 constexpr std::size_t kStartFailuresPatience = 3;
 
 // Why a process must end, or has.
@@ -214,10 +216,6 @@ WorkerStatus WorkerSupervisor::status() const {
 
 WorkerState WorkerSupervisor::state() const { return impl_->admission.snapshot().state; }
 
-Result<void> WorkerSupervisor::check_poison(const Fingerprint& request) const {
-    return impl_->admission.check_poison(request);
-}
-
 Awaitable<Result<WorkerSupervisor::Lease>> WorkerSupervisor::lease(
     Fingerprint request, std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) {
     co_return co_await impl_->admission.lease(request, keep_alive, deadline);
@@ -235,8 +233,12 @@ Awaitable<Result<std::chrono::nanoseconds>> WorkerSupervisor::bring(
     co_return Clock::now() - begun;
 }
 
-Awaitable<bool> WorkerSupervisor::ended(std::uint64_t generation, Deadline deadline) {
-    co_return co_await impl_->admission.ended(generation, deadline);
+Awaitable<Result<void>> WorkerSupervisor::check_lost(Fingerprint request, std::uint64_t generation,
+                                                     Deadline deadline) {
+    const bool died = co_await impl_->admission.ended(
+        generation, deadline.earlier(Deadline::after(kDeathNoticeTime)));
+    if (died) CO_TRY_VOID(impl_->admission.check_poison(request));
+    co_return Result<void>();
 }
 
 Awaitable<void> WorkerSupervisor::Impl::control_task() {

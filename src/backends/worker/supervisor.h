@@ -76,6 +76,9 @@ struct WorkerStatus {
     std::string message;    // the last failure, or empty
 };
 
+// A call that lost its worker is made once more.
+inline constexpr int kAttemptsMax = 2;
+
 // Keeps one worker process alive for one model: starts it when first wanted, waits until it
 // answers, watches its exit and its heartbeat, kills it when it hangs, restarts it with backoff,
 // unloads it when idle, and remembers which requests were inside when it died. It lives on one
@@ -115,10 +118,11 @@ class WorkerSupervisor {
     // Waits until the worker is ready, or (keep_alive 0) unloads it. Returns how long it took.
     Awaitable<Result<std::chrono::nanoseconds>> bring(
         std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline);
-    // The same InvalidArgument when the request was inside two deaths.
-    Result<void> check_poison(const Fingerprint& request) const;
-    // True once that generation of the process has ended; false at the deadline.
-    Awaitable<bool> ended(std::uint64_t generation, Deadline deadline);
+    // After a call lost its connection to that generation of the process: gives the process's end a
+    // moment to be noticed, then says whether the request was inside two deaths (the same
+    // InvalidArgument).
+    Awaitable<Result<void>> check_lost(Fingerprint request, std::uint64_t generation,
+                                       Deadline deadline);
 
   private:
     struct Impl;

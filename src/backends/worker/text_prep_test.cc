@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "backends/worker/byte_tokenizer.h"
+
 namespace hearth::worker {
 namespace {
 
@@ -11,20 +13,6 @@ using Ids = std::vector<std::int32_t>;
 using inference::EmbedRequest;
 using inference::Overflow;
 using inference::TokenIds;
-
-// One token per byte: its value. 256 begins, 257 ends.
-class ByteTokenizer : public encoder::Tokenizer {
-  public:
-    void encode(std::string_view text, Ids& ids) const override {
-        ids.assign(1, cls_id());
-        for (const char byte : text) ids.push_back(static_cast<unsigned char>(byte));
-        ids.push_back(sep_id());
-    }
-    encoder::Encoding encode_with_offsets(std::string_view) const override { return {}; }
-    std::size_t vocabulary() const override { return 258; }
-    std::int32_t cls_id() const override { return 256; }
-    std::int32_t sep_id() const override { return 257; }
-};
 
 class TextPrepTest : public ::testing::Test {
   protected:

@@ -14,10 +14,6 @@ using Clock = std::chrono::steady_clock;
 using inference::EmbedReply;
 using inference::EmbedRequest;
 
-// A broken connection is a death when the process's end follows this soon.
-constexpr auto kDeathNoticeTime = std::chrono::seconds(2);
-constexpr int kAttemptsMax = 2;
-
 Result<void> check(const EmbedRequest& request) {
     if (request.inputs.size() > kInputsMax) {
         return fail({.code = Code::InvalidArgument,
@@ -130,9 +126,7 @@ Awaitable<Result<EmbedReply>> WorkerBackend::Impl::embed(const EmbedRequest& req
             metrics.retries.add();
             continue;
         }
-        const bool died = co_await supervisor.ended(
-            generation_lost, deadline.earlier(Deadline::after(kDeathNoticeTime)));
-        if (died) CO_TRY_VOID(supervisor.check_poison(fingerprint));
+        CO_TRY_VOID(co_await supervisor.check_lost(fingerprint, generation_lost, deadline));
         co_return reply;
     }
 }

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "backends/worker/byte_tokenizer.h"
 #include "backends/worker/protocol.h"
 #include "http/client.h"
 #include "testing/processes.h"
@@ -18,19 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::eventually;
-
-class ByteTokenizer : public encoder::Tokenizer {
-  public:
-    void encode(std::string_view text, std::vector<std::int32_t>& ids) const override {
-        ids.assign(text.begin(), text.end());
-        ids.insert(ids.begin(), 1);
-        ids.push_back(2);
-    }
-    encoder::Encoding encode_with_offsets(std::string_view) const override { return {}; }
-    std::size_t vocabulary() const override { return 256; }
-    std::int32_t cls_id() const override { return 1; }
-    std::int32_t sep_id() const override { return 2; }
-};
 
 // Rows of ones. While closed, run() blocks.
 class GatedEngine : public encoder::Engine {
