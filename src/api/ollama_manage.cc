@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "api/json_body.h"
+#include "base/format.h"
 
 namespace hearth::api::ollama {
 namespace {
@@ -13,6 +14,33 @@ namespace json = boost::json;
 constexpr std::array kPull = {Member{"model", Kind::Text}, Member{"name", Kind::Text},
                               Member{"insecure", Kind::Flag}, Member{"stream", Kind::Flag}};
 constexpr std::array kCopy = {Member{"source", Kind::Text}, Member{"destination", Kind::Text}};
+
+constexpr std::array kCreate = {
+    Member{"model", Kind::Text},      Member{"name", Kind::Text},
+    Member{"from", Kind::Text},       Member{"files", Kind::Object},
+    Member{"adapters", Kind::Object}, Member{"template", Kind::Text},
+    Member{"system", Kind::Text},     Member{"parameters", Kind::Object},
+    Member{"messages", Kind::List},   Member{"quantize", Kind::Text},
+    Member{"stream", Kind::Flag}};
+
+std::optional<std::string> optional_text(const json::object& body, std::string_view name) {
+    if (find(body, name) == nullptr) return std::nullopt;
+    return text_of(body, name);
+}
+
+// One text or a list of them.
+Result<std::vector<std::string>> licenses_of(const json::object& body) {
+    std::vector<std::string> licenses;
+    const json::value* given = find(body, "license");
+    if (given == nullptr) return licenses;
+    if (given->is_string()) return std::vector{std::string(given->get_string())};
+    if (!given->is_array()) return fail(must_be("license", "a text or a list of texts"));
+    for (const json::value& one : given->get_array()) {
+        if (!one.is_string()) return fail(must_be("license", "a text or a list of texts"));
+        licenses.emplace_back(one.get_string());
+    }
+    return licenses;
+}
 
 Result<std::string> model_of(const json::object& body) {
     std::string model = text_of(body, "model");
@@ -57,6 +85,46 @@ Result<CopyCall> parse_copy(std::string_view text) {
     if (call.source.empty()) return fail(must_be("source", "the name of a model"));
     if (call.destination.empty()) return fail(must_be("destination", "a name"));
     return call;
+}
+
+Result<CreateCall> parse_create(std::string_view text) {
+    TRY(const json::object body, read_object(text));
+    TRY_VOID(check_members(body, kCreate));
+    for (const std::string_view member : {"files", "adapters"}) {
+        const json::value* files = find(body, member);
+        if (files != nullptr && !files->get_object().empty()) {
+            return fail({.code = Code::Unsupported,
+                         .message = format("{} are not taken; pull the model, or put its file into "
+                                           "a models directory, and name it in from",
+                                           member),
+                         .param = std::string(member)});
+        }
+    }
+    CreateCall call;
+    TRY(call.model, model_of(body));
+    call.from = text_of(body, "from");
+    if (call.from.empty()) return fail(must_be("from", "the name of a model"));
+    call.ollama_template = optional_text(body, "template");
+    call.system = optional_text(body, "system");
+    if (const json::value* parameters = find(body, "parameters")) {
+        call.parameters = json::serialize(*parameters);
+    }
+    if (const json::value* messages = find(body, "messages")) {
+        call.messages = json::serialize(*messages);
+    }
+    TRY(call.licenses, licenses_of(body));
+    call.quantise = text_of(body, "quantize");
+    call.stream = flag_of(body, "stream", true);
+    return call;
+}
+
+std::string encode_status(std::string_view status) {
+    return json::serialize(json::object{{"status", status}});
+}
+
+std::string encode_status(std::string_view status, std::size_t completed, std::size_t total) {
+    return json::serialize(
+        json::object{{"status", status}, {"total", total}, {"completed", completed}});
 }
 
 Result<PullLine> read_pull_line(std::string_view line) {

@@ -217,7 +217,8 @@ Reply encode_ps(std::span<const RunningModel> running) {
         out += R"(","size_vram":)";
         append_integer(out, entry.device_bytes);
         out += R"(,"context_length":)";
-        append_integer(out, static_cast<std::uint64_t>(entry.model->context_length));
+        append_integer(out, static_cast<std::uint64_t>(
+                                entry.context > 0 ? entry.context : entry.model->context_length));
         out += '}';
     }
     out += "]}";

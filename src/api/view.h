@@ -16,6 +16,7 @@ struct RunningModel {
     std::uint64_t resident_bytes = 0;      // all memory of its worker
     std::uint64_t device_bytes = 0;        // the part on an accelerator; 0 on a CPU
     std::int64_t expires_unix_ns = kNever;
+    std::size_t context = 0;  // tokens its process has room for; 0: the model's own
 };
 
 // What one server promises its callers, as far as a dialect shows it.

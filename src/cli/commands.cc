@@ -3,9 +3,9 @@
 namespace hearth::cli {
 namespace {
 
-constexpr Command kCommands[] = {{add_serve},  {add_run},  {add_complete}, {add_embed},
-                                 {add_models}, {add_show}, {add_ps},       {add_pull},
-                                 {add_cp},     {add_rm},   {add_doctor},   {add_demo}};
+constexpr Command kCommands[] = {
+    {add_serve}, {add_run}, {add_complete}, {add_embed},    {add_models}, {add_show}, {add_ps},
+    {add_pull},  {add_cp},  {add_rm},       {add_quantize}, {add_doctor}, {add_demo}};
 
 }  // namespace
 

@@ -31,6 +31,7 @@ void add_ps(CLI::App& app, int& status);
 void add_pull(CLI::App& app, int& status);
 void add_cp(CLI::App& app, int& status);
 void add_rm(CLI::App& app, int& status);
+void add_quantize(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_demo(CLI::App& app, int& status);
 

@@ -76,6 +76,17 @@ bool decode_percent_into(std::string_view text, std::string& out) {
 
 }  // namespace
 
+std::string query_value(std::string_view query, std::string_view name) {
+    while (!query.empty()) {
+        const std::string_view pair = query.substr(0, query.find('&'));
+        query.remove_prefix(std::min(pair.size() + 1, query.size()));
+        const std::size_t equals = pair.find('=');
+        if (equals == std::string_view::npos || pair.substr(0, equals) != name) continue;
+        return decode_percent(pair.substr(equals + 1)).value_or("");
+    }
+    return {};
+}
+
 std::optional<std::string> decode_percent(std::string_view text) {
     std::string out;
     if (!decode_percent_into(text, out)) return std::nullopt;

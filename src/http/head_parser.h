@@ -122,4 +122,7 @@ class ReplyHeadParser final : public HeadParser {
 // `text` with %XX replaced. nullopt: a bad escape, or one that means NUL.
 std::optional<std::string> decode_percent(std::string_view text);
 
+// The first value of that name in "a=1&b=2", decoded. Empty: none, or a bad escape.
+std::string query_value(std::string_view query, std::string_view name);
+
 }  // namespace hearth::http

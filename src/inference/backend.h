@@ -18,6 +18,11 @@ struct BackendInfo {
 
 enum class Health : std::uint8_t { Starting, Ready, Down };
 
+struct LoadRequest {
+    std::optional<std::chrono::milliseconds> keep_alive;  // negative: for ever
+    std::size_t context_min = 0;                          // as of GenerateRequest
+};
+
 // Whatever can serve a model: a local worker or a server elsewhere. Thread-safe. What a model
 // cannot do is Unsupported, and the message says what it can. Errors of all: InvalidArgument
 // (reason "context_length_exceeded" when a text is over the window), Overloaded, Unavailable,
@@ -34,8 +39,8 @@ class Backend {
     virtual Awaitable<Result<boost::json::object>> inquire(InquiryRequest request,
                                                            Deadline deadline) = 0;
     // Brings the model into memory, or (keep_alive 0) takes it out. Returns the time it took.
-    virtual Awaitable<Result<std::chrono::nanoseconds>> load(
-        std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) = 0;
+    virtual Awaitable<Result<std::chrono::nanoseconds>> load(LoadRequest request,
+                                                             Deadline deadline) = 0;
     virtual Health probe() const = 0;
 };
 

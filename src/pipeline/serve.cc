@@ -143,11 +143,11 @@ Awaitable<Result<boost::json::object>> Serve::inquire(inference::InquiryRequest 
     co_return co_await target->backend->inquire(std::move(request), deadline);
 }
 
-Awaitable<Result<std::chrono::nanoseconds>> Serve::load(
-    std::string_view model, std::optional<std::chrono::milliseconds> keep_alive,
-    Deadline deadline) const {
+Awaitable<Result<std::chrono::nanoseconds>> Serve::load(std::string_view model,
+                                                        inference::LoadRequest request,
+                                                        Deadline deadline) const {
     CO_TRY(const auto target, route_(model));
-    co_return co_await target->backend->load(keep_alive, deadline);
+    co_return co_await target->backend->load(request, deadline);
 }
 
 }  // namespace hearth::pipeline

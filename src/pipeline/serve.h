@@ -78,9 +78,9 @@ class Serve {
     Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
                                                    Deadline deadline) const;
     // Brings a model into memory, or (keep_alive 0) takes it out. Returns the time it took.
-    Awaitable<Result<std::chrono::nanoseconds>> load(
-        std::string_view model, std::optional<std::chrono::milliseconds> keep_alive,
-        Deadline deadline) const;
+    Awaitable<Result<std::chrono::nanoseconds>> load(std::string_view model,
+                                                     inference::LoadRequest request,
+                                                     Deadline deadline) const;
 
   private:
     Route route_;

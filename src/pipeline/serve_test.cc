@@ -28,8 +28,7 @@ class ScriptedBackend final : public inference::Backend {
                                                    Deadline) override {
         co_return request.body;
     }
-    Awaitable<Result<std::chrono::nanoseconds>> load(std::optional<std::chrono::milliseconds>,
-                                                     Deadline) override {
+    Awaitable<Result<std::chrono::nanoseconds>> load(inference::LoadRequest, Deadline) override {
         co_return std::chrono::nanoseconds(7);
     }
     inference::Health probe() const override { return inference::Health::Ready; }

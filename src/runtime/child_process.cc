@@ -419,4 +419,10 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(asio::io_context& io,
     return std::make_unique<Child>(std::move(watch), options.grace);
 }
 
+Awaitable<Result<ExitStatus>> end_of(ChildProcess& child) {
+    const ExitStatus status = co_await child.wait();
+    if (status.code < 0 && status.signal == 0) co_return fail(Code::Cancelled, "cancelled");
+    co_return status;
+}
+
 }  // namespace hearth::runtime

@@ -52,4 +52,7 @@ class ChildProcess {
     virtual Awaitable<ExitStatus> wait() = 0;
 };
 
+// Its end, for with_deadline(). The child must outlive the call. Errors: Cancelled.
+Awaitable<Result<ExitStatus>> end_of(ChildProcess& child);
+
 }  // namespace hearth::runtime

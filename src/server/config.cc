@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 
+#include "base/encoding.h"
+#include "base/format.h"
 #include "server/config_visitor.h"
 
 extern char** environ;
@@ -47,7 +50,8 @@ void visit(ConfigVisitor& keys, EncoderSection& section) {
     keys.time("idle_unload", "unload a model unused for this long; 0: never", section.idle_unload);
 }
 
-void visit(ConfigVisitor& keys, LlamaSection& section) {
+// What can also be set for one model.
+void visit_process(ConfigVisitor& keys, LlamaSection& section) {
     keys.text("command", "llama-server; empty: the one setup built", section.command, {});
     keys.size("parallel", "answers of one model generated at once", section.parallel, 1, 256);
     keys.size("context", "tokens they share; 0: the model's, at most 32768", section.context, 0,
@@ -62,11 +66,18 @@ void visit(ConfigVisitor& keys, LlamaSection& section) {
     keys.text("gpu_layers", "layers on the GPU: a number, `auto` or `all`; empty: auto",
               section.gpu_layers, {});
     keys.text("devices", "devices to use, separated by commas; empty: all", section.devices, {});
+    keys.text("visible_devices", "GPUs or MIG instances (UUIDs) its process may see; empty: all",
+              section.visible_devices, {});
     keys.list("rpc", "llama.cpp RPC servers, HOST:PORT; on trusted networks only", section.rpc);
     keys.list("arguments", "more flags for llama-server", section.arguments);
     keys.time("start_time", "process start to ready", section.start_time);
     keys.time("hang_time", "a process silent for longer is killed", section.hang_time);
     keys.time("keep_alive", "unload a model unused for this long; 0: never", section.keep_alive);
+}
+
+void visit(ConfigVisitor& keys, LlamaSection& section) {
+    visit_process(keys, section);
+    keys.list("models", "the keys above for one model: `NAME KEY=VALUE ...`", section.models);
     keys.time("request_time", "from a complete request to the end of its answer",
               section.request_time);
 }
@@ -96,6 +107,28 @@ void visit(ConfigVisitor& keys, Config& config) {
     keys.section("log", [&] { visit(keys, config.log); });
 }
 
+// An entry of llama.models.
+struct ModelKeys {
+    std::string_view name;
+    std::string yaml;  // of a section
+};
+
+ModelKeys read_entry(std::string_view entry) {
+    ModelKeys keys;
+    entry = trimmed(entry);
+    keys.name = entry.substr(0, entry.find(' '));
+    entry.remove_prefix(keys.name.size());
+    for (entry = trimmed(entry); !entry.empty(); entry = trimmed(entry)) {
+        const std::string_view pair = entry.substr(0, entry.find(' '));
+        entry.remove_prefix(pair.size());
+        const std::size_t equals = std::min(pair.find('='), pair.size());
+        keys.yaml += format("  \"{}\": ", pair.substr(0, equals));
+        const std::string_view value = pair.substr(std::min(equals + 1, pair.size()));
+        keys.yaml += format("\"{}\"\n", value);
+    }
+    return keys;
+}
+
 std::filesystem::path home_folder(const char* variable, const char* below_home) {
     if (const char* set = std::getenv(variable); set != nullptr && *set != '\0') return set;
     const char* home = std::getenv("HOME");
@@ -108,6 +141,19 @@ std::filesystem::path hub_cache_folder() {
 }
 
 }  // namespace
+
+Result<LlamaSection> LlamaSection::of_model(std::string_view name) const {
+    LlamaSection section = *this;
+    for (const std::string& entry : models) {
+        const ModelKeys keys = read_entry(entry);
+        if (name != keys.name && name != std::string(keys.name) + ":latest") continue;
+        TRY_VOID(read_config("llama.models: " + std::string(keys.name), "llama:\n" + keys.yaml, {},
+                             [&](ConfigVisitor& visitor) {
+                                 visitor.section("llama", [&] { visit_process(visitor, section); });
+                             }));
+    }
+    return section;
+}
 
 std::filesystem::path LlamaSection::program() const {
     return command.empty() ? HEARTH_LLAMA_SERVER : command;
@@ -150,6 +196,9 @@ Result<Config> parse_config(std::string_view name, std::string_view text,
     Config config;
     TRY_VOID(
         read_config(name, text, environment, [&](ConfigVisitor& keys) { visit(keys, config); }));
+    for (const std::string& entry : config.llama.models) {
+        TRY_VOID(config.llama.of_model(read_entry(entry).name));
+    }
     return config;
 }
 

@@ -52,14 +52,19 @@ struct LlamaSection {
     std::size_t prompt_cache_mib = 0;
     std::string gpu_layers;
     std::string devices;
+    std::string visible_devices;
     std::vector<std::string> rpc;
     std::vector<std::string> arguments;
+    std::vector<std::string> models;  // "NAME KEY=VALUE ...": of one model
     std::chrono::milliseconds start_time{300'000};
     std::chrono::milliseconds hang_time{120'000};
     std::chrono::milliseconds keep_alive{300'000};
     std::chrono::milliseconds request_time{3'600'000};
 
     std::filesystem::path program() const;
+    // The section as the model of that name ("tiny:latest") sees it. Errors: InvalidArgument (an
+    // entry of `models` that cannot be read; parse_config refuses it).
+    Result<LlamaSection> of_model(std::string_view name) const;
 };
 
 // What models in memory may take together.

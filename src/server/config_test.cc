@@ -45,6 +45,31 @@ TEST(Config, TheEnvironmentOverridesTheFile) {
     EXPECT_EQ(config->server.listen.size(), 2u);
 }
 
+TEST(Config, AModelMayHaveKeysOfItsOwn) {
+    const auto config =
+        parse_config("hearth.yaml",
+                     "llama:\n  context: 4096\n  devices: CUDA0\n  models:\n"
+                     "    - qwen:30b  gpu_layers=20 devices=CUDA0,CUDA1 visible_devices=MIG-1f2e\n"
+                     "    - tiny context=512 keep_alive=1m\n",
+                     {});
+    ASSERT_TRUE(config) << config.error().message;
+    const auto qwen = config->llama.of_model("qwen:30b");
+    ASSERT_TRUE(qwen);
+    EXPECT_EQ(qwen->gpu_layers, "20");
+    EXPECT_EQ(qwen->devices, "CUDA0,CUDA1");
+    EXPECT_EQ(qwen->visible_devices, "MIG-1f2e");
+    EXPECT_EQ(qwen->context, 4096U);
+    EXPECT_EQ(config->llama.of_model("tiny:latest")->context, 512U);
+    EXPECT_EQ(config->llama.of_model("tiny:latest")->keep_alive, std::chrono::minutes(1));
+    EXPECT_EQ(config->llama.of_model("other:latest")->devices, "CUDA0");
+    EXPECT_EQ(refusal("llama: {models: ['tiny layers=3']}"),
+              "llama.models: tiny line 2: unknown key llama.layers");
+    EXPECT_EQ(refusal("llama: {models: ['tiny context=many']}"),
+              "llama.models: tiny line 2: llama.context must be a whole number from 0 to 16777216, "
+              "not 'many'");
+    EXPECT_NE(refusal("llama: {models: ['tiny context=\"1']}"), "accepted");
+}
+
 TEST(Config, RefusesWithFileLineAndKey) {
     EXPECT_EQ(refusal("server:\n  lisen: x\n"), "hearth.yaml line 2: unknown key server.lisen");
     EXPECT_EQ(refusal("\nserve: {}\n"), "hearth.yaml line 2: unknown key serve");

@@ -4,6 +4,7 @@
 #include "api/model_defaults.h"
 #include "api/openai.h"
 #include "api/openai_generate.h"
+#include "http/head_parser.h"
 #include "server/answer.h"
 #include "server/generate.h"
 #include "server/surfaces.h"
@@ -45,20 +46,30 @@ Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
     co_await generate(gateway, exchange, std::move(call->request), *writer, openai::encode_error);
 }
 
-Awaitable<void> ask(const Gateway& gateway, http::Exchange& exchange, Inquiry inquiry) {
-    auto request = openai::parse_inquiry(inquiry, exchange.request().body);
-    if (!request) {
-        co_await answer(exchange, openai::encode_error(request.error()));
-        co_return;
-    }
+Awaitable<Result<boost::json::object>> inquire(const Gateway& gateway,
+                                               Result<inference::InquiryRequest> request) {
+    if (!request) co_return fail(std::move(request).error());
     name_only_model(gateway, request->model);
-    const auto reply = co_await gateway.serve.inquire(
-        *std::move(request), Deadline::after(gateway.config.server.request_time));
+    if (request->model.empty()) {
+        co_return fail({.code = Code::InvalidArgument,
+                        .message = "model is required: this server has more than one",
+                        .param = "model"});
+    }
+    co_return co_await gateway.serve.inquire(*std::move(request),
+                                             Deadline::after(gateway.config.server.request_time));
+}
+
+Awaitable<void> tell(http::Exchange& exchange, const Result<boost::json::object>& reply) {
     if (!reply) {
         co_await answer(exchange, openai::encode_error(reply.error()));
         co_return;
     }
     co_await answer(exchange, {.body = boost::json::serialize(*reply)});
+}
+
+Awaitable<void> ask(const Gateway& gateway, http::Exchange& exchange, Inquiry inquiry) {
+    co_await tell(exchange, co_await inquire(
+                                gateway, openai::parse_inquiry(inquiry, exchange.request().body)));
 }
 
 }  // namespace
@@ -89,6 +100,17 @@ Awaitable<void> llama_detokenize(const Gateway& gateway, http::Exchange& exchang
 
 Awaitable<void> llama_apply_template(const Gateway& gateway, http::Exchange& exchange) {
     co_await ask(gateway, exchange, Inquiry::ApplyTemplate);
+}
+
+// As its router does, the model is named in the query. Where its file lies is nobody's business.
+Awaitable<void> llama_props(const Gateway& gateway, http::Exchange& exchange) {
+    const inference::InquiryRequest request{
+        .model = http::query_value(exchange.request().query, "model"),
+        .inquiry = Inquiry::Properties,
+        .body = {}};
+    auto reply = co_await inquire(gateway, request);
+    if (reply) reply->erase("model_path");
+    co_await tell(exchange, reply);
 }
 
 }  // namespace hearth::server

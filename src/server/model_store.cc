@@ -1,6 +1,9 @@
 #include "server/model_store.h"
 
+#include <unistd.h>
+
 #include "base/format.h"
+#include "models/durable_file.h"
 #include "server/workers.h"
 
 namespace hearth::server {
@@ -54,6 +57,27 @@ Awaitable<Result<void>> ModelStore::copy(std::string from, std::string to) {
         co_return copied;
     }
     co_return co_await refresh();
+}
+
+Awaitable<Result<void>> ModelStore::create(models::Model from, models::ModelChanges changes,
+                                           models::ModelName name) {
+    CO_TRY_VOID(co_await disk_.run<void>(
+        [this, &from, &changes, &name] { return create_model(store_, from, changes, name); }));
+    co_return co_await refresh();
+}
+
+Awaitable<Result<std::filesystem::path>> ModelStore::scratch_file() {
+    const std::string name = format("{}{}-scratch-{}", models::kTemporaryPrefix, ::getpid(),
+                                    scratch_files_.fetch_add(1));
+    const std::filesystem::path folder = store_.root() / "blobs";
+    co_return co_await disk_.run<std::filesystem::path>(
+        [folder, name]() -> Result<std::filesystem::path> {
+            std::error_code failed;
+            std::filesystem::create_directories(folder, failed);
+            if (!failed) return folder / name;
+            return fail(Code::Unavailable,
+                        format("{} cannot be made: {}", folder.string(), failed.message()));
+        });
 }
 
 Awaitable<Result<void>> ModelStore::refresh() {

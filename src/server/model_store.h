@@ -1,9 +1,12 @@
 #pragma once
 
-#include <memory>
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
 #include <string>
 
 #include "base/error.h"
+#include "models/create.h"
 #include "models/store.h"
 #include "runtime/awaitable.h"
 #include "runtime/blocking_thread.h"
@@ -25,6 +28,11 @@ class ModelStore {
     // where Hearth changes nothing), InvalidArgument (no name), Unavailable (disk).
     Awaitable<Result<void>> remove(std::string name);
     Awaitable<Result<void>> copy(std::string from, std::string to);
+    // Makes a model of another; the files that are not ours are copied. As models::create_model.
+    Awaitable<Result<void>> create(models::Model from, models::ModelChanges changes,
+                                   models::ModelName name);
+    // The name of a new file beside the blobs, for what becomes one. What is left of it is pruned.
+    Awaitable<Result<std::filesystem::path>> scratch_file();
     // Looks for models anew.
     Awaitable<Result<void>> refresh();
 
@@ -36,6 +44,7 @@ class ModelStore {
 
     Workers& workers_;
     const models::Store store_;
+    std::atomic<std::uint64_t> scratch_files_ = 0;
     runtime::BlockingThread disk_;
 };
 

@@ -2,6 +2,7 @@
 #include "api/ollama_manage.h"
 #include "server/answer.h"
 #include "server/model_store.h"
+#include "server/progress_answer.h"
 #include "server/pull.h"
 #include "server/surfaces.h"
 
@@ -10,43 +11,8 @@ namespace hearth::server {
 namespace ollama = api::ollama;
 namespace {
 
-// Progress on its way to the caller: line by line, or nothing until the end.
-class PullAnswer {
-  public:
-    PullAnswer(http::Exchange& exchange, bool streams) : exchange_(exchange), streams_(streams) {}
-
-    Awaitable<Result<void>> line(std::string_view text) {
-        if (!streams_) co_return Result<void>();
-        if (!std::exchange(started_, true)) {
-            CO_TRY_VOID(co_await start_answer(exchange_, "application/x-ndjson", {}));
-        }
-        co_return co_await exchange_.write(std::string(text) + "\n");
-    }
-    Awaitable<void> succeed() {
-        constexpr std::string_view kSuccess = R"({"status":"success"})";
-        if (!streams_) {
-            co_await answer(exchange_, {.body = std::string(kSuccess)});
-        } else if (co_await line(kSuccess)) {
-            (void)co_await exchange_.finish();
-        }
-    }
-    Awaitable<void> refuse(const Error& error) {
-        api::Reply reply = ollama::encode_error(error);
-        if (!started_) {
-            co_await answer(exchange_, std::move(reply));
-        } else if (co_await line(reply.body)) {
-            (void)co_await exchange_.finish();
-        }
-    }
-
-  private:
-    http::Exchange& exchange_;
-    const bool streams_;
-    bool started_ = false;
-};
-
 // Hands on what the downloader says, except that it is done: that is said once the model is served.
-Awaitable<Result<void>> run_pull(PullProcess& process, PullAnswer& answer) {
+Awaitable<Result<void>> run_pull(PullProcess& process, ProgressAnswer& answer) {
     for (;;) {
         const std::vector<std::string> lines = co_await process.next_lines();
         if (lines.empty()) {
@@ -61,7 +27,7 @@ Awaitable<Result<void>> run_pull(PullProcess& process, PullAnswer& answer) {
 }
 
 Awaitable<Result<void>> pull(const Gateway& gateway, const ollama::PullCall& call,
-                             PullAnswer& answer) {
+                             ProgressAnswer& answer) {
     CO_TRY_VOID(models::ModelName::parse(call.model));
     CO_TRY(const auto process, PullProcess::start(gateway.workers.current_io(),
                                                   {.store = gateway.store.store().root().string(),
@@ -87,7 +53,7 @@ Awaitable<void> ollama_pull(const Gateway& gateway, http::Exchange& exchange) {
         co_await answer(exchange, ollama::encode_error(call.error()));
         co_return;
     }
-    PullAnswer out(exchange, call->stream);
+    ProgressAnswer out(exchange, call->stream);
     const auto done = co_await pull(gateway, *call, out);
     if (done) {
         co_await out.succeed();

@@ -10,10 +10,14 @@ namespace hearth::server {
 namespace ollama = api::ollama;
 namespace {
 
-Awaitable<void> load_only(const Gateway& gateway, http::Exchange& exchange,
-                          const ollama::TextCall& call) {
-    const auto took = co_await gateway.serve.load(call.request.model, call.request.keep_alive,
-                                                  Deadline::after(gateway.config.llama.start_time));
+Awaitable<void> load_only(const Gateway& gateway, http::Exchange& exchange, ollama::TextCall call) {
+    const auto snapshot = gateway.workers.snapshot();
+    const models::Model* model = snapshot->catalogue.find(call.request.model);
+    if (model != nullptr && model->gguf) api::apply_model_defaults(*model->gguf, call.request);
+    const auto took = co_await gateway.serve.load(
+        call.request.model,
+        {.keep_alive = call.request.keep_alive, .context_min = call.request.context_min},
+        Deadline::after(gateway.config.llama.start_time));
     if (!took) {
         co_await answer(exchange, ollama::encode_error(took.error()));
         co_return;
@@ -39,7 +43,7 @@ Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
         co_return;
     }
     if (call->load_only) {
-        co_await load_only(gateway, exchange, *call);
+        co_await load_only(gateway, exchange, *std::move(call));
         co_return;
     }
     if (const auto completed = complete(gateway, *call); !completed) {

@@ -25,6 +25,7 @@ Awaitable<void> ollama_show(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_ps(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_pull(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_delete(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_create(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_copy(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_version(const Gateway& gateway, http::Exchange& exchange);
 
@@ -33,6 +34,7 @@ Awaitable<void> llama_infill(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> llama_tokenize(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> llama_detokenize(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> llama_apply_template(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> llama_props(const Gateway& gateway, http::Exchange& exchange);
 
 Awaitable<void> tei_embed(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> tei_info(const Gateway& gateway, http::Exchange& exchange);

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <memory>
-#include <optional>
 
-#include "backends/worker/llama_fit.h"
 #include "backends/worker/llama_flags.h"
+#include "backends/worker/llama_memory.h"
 #include "base/format.h"
 #include "runtime/cgroup.h"
 #include "runtime/shard.h"
@@ -16,12 +15,11 @@ namespace hearth::server {
 namespace {
 
 using worker::DeviceBytes;
+using worker::kMib;
 using worker::WorkerOptions;
 
-constexpr std::uint64_t kMib = 1 << 20;
 // A process's own: code, heap, threads.
 constexpr std::uint64_t kProcessBytes = 96 * kMib;
-constexpr std::chrono::seconds kFitTime{30};
 
 bool embeds(const models::Model& model) {
     return std::ranges::find(model.capabilities, "embedding") != model.capabilities.end();
@@ -55,54 +53,38 @@ std::uint64_t file_bytes(const std::filesystem::path& file) {
     return missing ? 0 : bytes;
 }
 
-// Where llama.cpp cannot be asked: its weights, and as much again up to a bound.
-DeviceBytes guess(std::uint64_t weights) {
-    return {{"host", weights + std::clamp(weights, 256 * kMib, 4096 * kMib)}};
+std::vector<std::string> llama_environment(const LlamaSection& llama) {
+    // Its trace of an abort would take a debugger and seconds.
+    std::vector<std::string> environment = {"GGML_NO_BACKTRACE=1"};
+    if (!llama.visible_devices.empty()) {
+        environment.push_back("CUDA_VISIBLE_DEVICES=" + llama.visible_devices);
+    }
+    return environment;
 }
 
-// What llama.cpp counts, and what it does not: the projector for images with its work space, the
-// prompt cache, the process. Devices without a budget are not counted.
-DeviceBytes complete(DeviceBytes bytes, std::uint64_t more, const DeviceBytes& budget) {
-    bytes["host"] += more;
-    std::erase_if(bytes, [&](const auto& one) { return !budget.contains(one.first); });
-    return bytes;
+// Beside what llama.cpp counts: the projector for images with its work space, the prompt cache, the
+// process.
+std::uint64_t more_bytes(const LlamaSection& llama, const models::Model& model) {
+    const std::uint64_t projector = file_bytes(model.gguf->projector);
+    return kProcessBytes + projector + projector / 4 + llama.prompt_cache_mib * kMib;
 }
 
-// Asks llama.cpp once: the answer depends on these files and flags only.
-class LlamaEstimate {
-  public:
-    LlamaEstimate(const Config& config, const models::Model& model,
-                  const worker::MemoryLedger& ledger)
-        : fit_{.program = config.llama.program().parent_path() / "llama-fit-params",
-               .model = model.gguf->file,
-               .flags =
-                   worker::llama_memory_flags(llama_model(model), llama_settings(config.llama))},
-          weights_(model.size_bytes),
-          ledger_(ledger) {
-        const std::uint64_t projector = file_bytes(model.gguf->projector);
-        more_ = kProcessBytes + projector + projector / 4 + config.llama.prompt_cache_mib * kMib;
-    }
-
-    Awaitable<Result<DeviceBytes>> run(boost::asio::io_context& io) {
-        if (known_) co_return *known_;
-        auto bytes = co_await worker::run_llama_fit(io, fit_, Deadline::after(kFitTime));
-        if (!bytes && bytes.error().code == Code::InvalidArgument) co_return bytes;
-        known_ = complete(bytes ? *std::move(bytes) : guess(weights_), more_, ledger_.budget());
-        co_return *known_;
-    }
-
-  private:
-    const worker::LlamaFit fit_;
-    const std::uint64_t weights_;
-    const worker::MemoryLedger& ledger_;
-    std::uint64_t more_ = 0;
-    std::optional<DeviceBytes> known_;
-};
-
-worker::EstimateMemory estimate_llama(const Config& config, const models::Model& model,
-                                      const worker::MemoryLedger& ledger) {
-    auto estimate = std::make_shared<LlamaEstimate>(config, model, ledger);
-    return [estimate](boost::asio::io_context& io) { return estimate->run(io); };
+std::shared_ptr<worker::LlamaMemory> llama_memory(const LlamaSection& llama,
+                                                  const models::Model& model,
+                                                  const worker::MemoryLedger& ledger) {
+    const worker::LlamaModel described = llama_model(model);
+    const worker::LlamaSettings settings = llama_settings(llama);
+    return std::make_shared<worker::LlamaMemory>(worker::LlamaMemoryOptions{
+        .model = model.name,
+        .fit = {.program = llama.program().parent_path() / "llama-fit-params",
+                .model = model.gguf->file,
+                .flags = worker::llama_memory_flags(described, settings),
+                .environment = llama_environment(llama)},
+        .weights = model.size_bytes,
+        .more_bytes = more_bytes(llama, model),
+        .ledger = &ledger,
+        .context = worker::context_of(described, settings),
+        .context_max = worker::context_max_of(described, settings)});
 }
 
 Awaitable<Result<DeviceBytes>> known_bytes(DeviceBytes bytes) { co_return bytes; }
@@ -131,22 +113,21 @@ WorkerOptions encoder_options(const Config& config, const models::Model& model) 
     return options;
 }
 
-WorkerOptions llama_options(const Config& config, const models::Model& model,
-                            const worker::MemoryLedger& ledger) {
-    const auto& llama = config.llama;
+WorkerOptions llama_options(const LlamaSection& llama, const models::Model& model,
+                            std::shared_ptr<worker::LlamaMemory> memory) {
     WorkerOptions options{
         .kind = &worker::kLlamaServer,
         .program = llama.program(),
         .model = model.name,
         .files = model.gguf->file,
         .arguments = worker::llama_flags(llama_model(model), llama_settings(llama)),
-        // Its trace of an abort would take a debugger and seconds.
-        .environment = {"GGML_NO_BACKTRACE=1"},
+        .late_arguments = [memory] { return memory->planned_flags(); },
+        .environment = llama_environment(llama),
         .start_time = llama.start_time,
         // Its heartbeat is answered between two decodes.
         .heartbeat_time = llama.hang_time,
         .hang_time = llama.hang_time,
-        .estimate_memory = estimate_llama(config, model, ledger),
+        .estimate_memory = [memory](boost::asio::io_context& io) { return memory->plan(io); },
         // As many wait inside as are worked on, so that no slot idles.
         .calls_max = llama.parallel * 2};
     if (llama.keep_alive.count() > 0) options.idle_unload = llama.keep_alive;
@@ -155,19 +136,23 @@ WorkerOptions llama_options(const Config& config, const models::Model& model,
 
 }  // namespace
 
-WorkerOptions worker_options(const Config& config, const models::Model& model,
-                             worker::MemoryLedger& ledger) {
-    WorkerOptions options =
-        model.gguf ? llama_options(config, model, ledger) : encoder_options(config, model);
-    options.ledger = &ledger;
-    options.memory_time = config.memory.wait_time;
-    return options;
-}
-
-worker::LlamaBackendOptions llama_backend_options(const Config& config,
-                                                  const models::Model& model) {
-    return {.embeds = embeds(model),
-            .tokens_max = worker::context_of(llama_model(model), llama_settings(config.llama))};
+ModelWorker model_worker(const Config& config, const models::Model& model,
+                         worker::MemoryLedger& ledger) {
+    ModelWorker worker;
+    if (model.gguf) {
+        const auto llama = config.llama.of_model(model.name);
+        CHECK(llama);  // parse_config has read every entry
+        worker.backend = {
+            .embeds = embeds(model),
+            .tokens_max = worker::context_of(llama_model(model), llama_settings(*llama)),
+            .memory = llama_memory(*llama, model, ledger)};
+        worker.options = llama_options(*llama, model, worker.backend.memory);
+    } else {
+        worker.options = encoder_options(config, model);
+    }
+    worker.options.ledger = &ledger;
+    worker.options.memory_time = config.memory.wait_time;
+    return worker;
 }
 
 DeviceBytes memory_budget(const MemorySection& section) {

@@ -9,12 +9,14 @@
 // What the configuration and a model's files say about the process that serves it.
 namespace hearth::server {
 
-// The ledger must outlive what is started with the options.
-worker::WorkerOptions worker_options(const Config& config, const models::Model& model,
-                                     worker::MemoryLedger& ledger);
+struct ModelWorker {
+    worker::WorkerOptions options;
+    worker::LlamaBackendOptions backend;  // of a GGUF model
+};
 
-// Of a GGUF model.
-worker::LlamaBackendOptions llama_backend_options(const Config& config, const models::Model& model);
+// The ledger must outlive what is started with the options.
+ModelWorker model_worker(const Config& config, const models::Model& model,
+                         worker::MemoryLedger& ledger);
 
 // Bytes that models may take, by device. A device that the configuration does not name has none,
 // and nothing is counted on it. Entries that are no NAME=MIB are left out.

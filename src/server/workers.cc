@@ -37,9 +37,11 @@ std::vector<api::RunningModel> Workers::Snapshot::running() const {
         if (entry == entries.end()) continue;
         const auto status = entry->second.supervisor->status();
         if (status.state != WorkerState::Ready) continue;
+        const auto& memory = entry->second.memory;
         running.push_back({.model = &model,
                            .resident_bytes = status.resident_bytes,
-                           .expires_unix_ns = expiry_of(status)});
+                           .expires_unix_ns = expiry_of(status),
+                           .context = memory ? memory->planned_context() : 0});
     }
     return running;
 }
@@ -70,24 +72,22 @@ const Workers::Entry& Workers::entry_for(const models::Model& model) {
     auto& entry = entries_[model.digest + " " + model.name];
     if (entry.supervisor != nullptr) return entry;
     const worker::WorkerMetrics counters(registry_, model.name);
-    entry.supervisor = std::make_shared<worker::WorkerSupervisor>(
-        shards_, 0, worker_options(config_, model, ledger_), counters);
+    ModelWorker worker = model_worker(config_, model, ledger_);
+    entry.supervisor =
+        std::make_shared<worker::WorkerSupervisor>(shards_, 0, std::move(worker.options), counters);
     entry.supervisor->start();
-    entry.target =
-        std::make_shared<const pipeline::Target>(make_backend(model, *entry.supervisor, counters),
-                                                 pipeline::ModelMetrics(registry_, model.name),
-                                                 pipeline::GenerateMetrics(registry_, model.name));
-    return entry;
-}
-
-std::shared_ptr<inference::Backend> Workers::make_backend(const models::Model& model,
-                                                          worker::WorkerSupervisor& supervisor,
-                                                          const worker::WorkerMetrics& counters) {
-    if (!model.gguf) {
-        return std::make_shared<worker::WorkerBackend>(shards_, supervisor, counters);
+    std::shared_ptr<inference::Backend> backend;
+    if (model.gguf) {
+        entry.memory = worker.backend.memory;
+        backend = std::make_shared<worker::LlamaBackend>(shards_, *entry.supervisor, counters,
+                                                         std::move(worker.backend));
+    } else {
+        backend = std::make_shared<worker::WorkerBackend>(shards_, *entry.supervisor, counters);
     }
-    return std::make_shared<worker::LlamaBackend>(shards_, supervisor, counters,
-                                                  llama_backend_options(config_, model));
+    entry.target = std::make_shared<const pipeline::Target>(
+        std::move(backend), pipeline::ModelMetrics(registry_, model.name),
+        pipeline::GenerateMetrics(registry_, model.name));
+    return entry;
 }
 
 void Workers::rescan() {

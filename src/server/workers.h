@@ -18,8 +18,8 @@
 #include "telemetry/metrics.h"
 
 namespace hearth::worker {
+class LlamaMemory;
 class WorkerSupervisor;
-struct WorkerMetrics;
 }  // namespace hearth::worker
 
 namespace hearth::server {
@@ -35,6 +35,7 @@ class Workers {
     struct Entry {
         std::shared_ptr<worker::WorkerSupervisor> supervisor;  // outlives the target's backend
         std::shared_ptr<const pipeline::Target> target;
+        std::shared_ptr<const worker::LlamaMemory> memory;  // of a GGUF model
     };
     struct Snapshot {
         models::Catalogue catalogue;
@@ -68,9 +69,6 @@ class Workers {
     void scan() REQUIRES(scan_mutex_);
     void unload_all_but(const Snapshot& kept) REQUIRES(scan_mutex_);
     const Entry& entry_for(const models::Model& model) REQUIRES(scan_mutex_);
-    std::shared_ptr<inference::Backend> make_backend(const models::Model& model,
-                                                     worker::WorkerSupervisor& supervisor,
-                                                     const worker::WorkerMetrics& counters);
 
     const Config& config_;
     runtime::Shards& shards_;

@@ -117,7 +117,7 @@ class Served {
           metrics_(gateway.registry, options.model),
           supervisor(shards_, 0, std::move(options), metrics_),
           owned_(std::make_unique<worker::LlamaBackend>(shards_, supervisor, metrics_,
-                                                        backend_options)),
+                                                        std::move(backend_options))),
           backend(*owned_) {
         supervisor.start();
     }
@@ -151,9 +151,9 @@ class Served {
             start(shards_.io(1), backend.inquire({.inquiry = inquiry, .body = std::move(body)},
                                                  Deadline::after(std::chrono::seconds(30)))));
     }
-    Result<std::chrono::nanoseconds> load(std::optional<std::chrono::milliseconds> keep_alive) {
-        return wait(start(shards_.io(1),
-                          backend.load(keep_alive, Deadline::after(std::chrono::seconds(30)))));
+    Result<std::chrono::nanoseconds> load(inference::LoadRequest request) {
+        return wait(
+            start(shards_.io(1), backend.load(request, Deadline::after(std::chrono::seconds(30)))));
     }
     // Requests in llama-server's slots, as it says itself.
     double processing() { return wait(start(shards_.io(1), ask_processing())); }

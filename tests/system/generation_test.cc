@@ -309,6 +309,41 @@ TEST_F(Generation, TokenizesAndBack) {
     EXPECT_TRUE(prompt.body.contains("<|im_start|>user")) << prompt.body;
 }
 
+TEST_F(Generation, TellsTheEnginesProperties) {
+    const Reply reply = get(address(), "/props?x=1&model=tiny%2Dtext");
+    ASSERT_EQ(reply.status, 200) << reply.body;
+    EXPECT_EQ(reply.json().at("total_slots").to_number<int>(), 4);
+    EXPECT_TRUE(reply.json().at("chat_template").as_string().find("im_start") !=
+                boost::json::string::npos);
+    EXPECT_FALSE(reply.body.contains(".gguf")) << "a path of this machine";
+    EXPECT_EQ(get(address(), "/props?model=nobody").status, 404);
+}
+
+TEST_F(Generation, GivesARequestTheContextItAsksFor) {
+    const ServerProcess server(options({"HEARTH_LLAMA__CONTEXT=512"}));
+    std::string longer;
+    for (int i = 0; i < 700; ++i) longer += "word ";
+    const auto asked = [&](std::size_t context) {
+        json::object body{
+            {"model", "tiny-text"}, {"prompt", longer}, {"raw", true}, {"stream", false}};
+        body["options"] = {{"num_predict", 2}};
+        if (context > 0) body["options"].as_object()["num_ctx"] = context;
+        body["truncate"] = false;
+        return post(server.address(), "/api/generate", json::serialize(body));
+    };
+    EXPECT_EQ(asked(0).status, 400);
+    EXPECT_EQ(asked(2048).status, 200);
+    const auto context = [&] {
+        return get(server.address(), "/api/ps").json().at("models").at(0).at("context_length");
+    };
+    EXPECT_EQ(context(), json::value(2048));
+    const auto workers = server.worker_pids();
+    EXPECT_EQ(asked(1024).status, 200) << "there is room";
+    EXPECT_EQ(server.worker_pids(), workers) << "no reload";
+    EXPECT_EQ(asked(1'000'000).status, 200) << "as much as the model was trained for";
+    EXPECT_EQ(context(), json::value(4096));
+}
+
 TEST_F(Generation, APromptOverTheContextIsRefusedWithBothCountsOrShortened) {
     std::string longer;
     for (int i = 0; i < 5000; ++i) longer += "word ";

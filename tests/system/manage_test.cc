@@ -5,6 +5,7 @@
 #include <sstream>
 #include <thread>
 
+#include "cli_process.h"
 #include "fetch/registry_fixture.h"
 #include "http_probe.h"
 #include "server_process.h"
@@ -70,6 +71,65 @@ TEST_F(Manage, PullsWithoutAStream) {
     const Reply pulled = pull(registry_.name("me/tiny:q8"), false);
     EXPECT_EQ(pulled.status, 200);
     EXPECT_EQ(pulled.body, "{\"status\":\"success\"}");
+}
+
+TEST_F(Manage, AModelIsMadeOfAnother) {
+    registry_.add_model("me/tiny:q8", read_file(hearth::testing::make_gguf(GgufKind::Text)));
+    const std::string name = registry_.name("me/tiny:q8");
+    ASSERT_EQ(pull(name, false).status, 200);
+    const Reply made = ask("POST", "/api/create",
+                           {{"model", "pirate"},
+                            {"from", name},
+                            {"system", "You are a pirate."},
+                            {"parameters", {{"num_predict", 2}}},
+                            {"license", "MIT"}});
+    ASSERT_EQ(made.status, 200) << made.body;
+    EXPECT_TRUE(made.body.ends_with("{\"status\":\"success\"}\n")) << made.body;
+    const json::value shown = ask("POST", "/api/show", {{"model", "pirate"}}).json();
+    EXPECT_EQ(shown.at("system").as_string(), "You are a pirate.");
+    EXPECT_EQ(shown.at("license").as_string(), "MIT");
+    const Reply answer =
+        ask("POST", "/api/generate", {{"model", "pirate"}, {"prompt", "hello"}, {"stream", false}});
+    EXPECT_EQ(answer.json().at("eval_count").to_number<int>(), 2) << answer.body;
+
+    const Reply smaller =
+        ask("POST", "/api/create",
+            {{"model", "small"}, {"from", "pirate"}, {"quantize", "q4_0"}, {"stream", false}});
+    // A model that is quantised already is not quantised again.
+    EXPECT_EQ(smaller.status, 400) << smaller.body;
+    EXPECT_FALSE(serves("small"));
+}
+
+TEST_F(Manage, AModelIsMadeSmaller) {
+    const std::filesystem::path folder = server_.folder() / "data/models";
+    std::filesystem::create_directories(folder);
+    const Ended wider =
+        run_cli({.arguments = {"quantize", hearth::testing::make_gguf(GgufKind::Text), "F16",
+                               "--again", "--output", folder / "wide.gguf"},
+                 .environment = {},
+                 .input = {}});
+    ASSERT_EQ(wider.code, 0) << wider.errors;
+    const Reply made =
+        ask("POST", "/api/create", {{"model", "small"}, {"from", "wide"}, {"quantize", "q8_0"}});
+    ASSERT_EQ(made.status, 200) << made.body;
+    EXPECT_TRUE(made.body.ends_with("{\"status\":\"success\"}\n")) << made.body;
+    const json::value shown = ask("POST", "/api/show", {{"model", "small"}}).json();
+    EXPECT_EQ(shown.at("details").at("quantization_level").as_string(), "Q8_0");
+    EXPECT_EQ(chat("small").status, 200);
+}
+
+TEST_F(Manage, SaysWhyAModelCannotBeMade) {
+    const auto status = [&](const json::value& body) {
+        return ask("POST", "/api/create", body).status;
+    };
+    EXPECT_EQ(status({{"model", "x"}}), 400);
+    EXPECT_EQ(status({{"model", "x"}, {"from", "nobody"}}), 404);
+    EXPECT_EQ(status({{"model", "../x"}, {"from", "all-minilm"}}), 400);
+    EXPECT_EQ(status({{"model", "x"}, {"from", "all-minilm"}, {"system", "y"}}), 400);
+    EXPECT_EQ(status({{"model", "x"}, {"from", "all-minilm"}, {"quantize", "q4_0"}}), 400);
+    const Reply files =
+        ask("POST", "/api/create", {{"model", "x"}, {"files", {{"a.gguf", "sha256:0"}}}});
+    EXPECT_TRUE(files.body.contains("files are not taken")) << files.body;
 }
 
 TEST_F(Manage, SaysWhyAPullFails) {

@@ -58,8 +58,10 @@ const std::map<std::string_view, Refusal> kRefusals = {
     {"POST /detokenize", {R"({"model":"all-minilm","tokens":[1]})", 400}},
     {"POST /apply-template",
      {R"({"model":"all-minilm","messages":[{"role":"user","content":"x"}]})", 400}},
+    {"GET /props", {"", 400}},
     {"POST /api/pull", {"{}", 400}},
     {"POST /api/copy", {"{}", 400}},
+    {"POST /api/create", {"{}", 400}},
     {"DELETE /api/delete", {"{}", 400}},
     {"DELETE /v1/models/*", {"", 404}},
 };

@@ -88,6 +88,9 @@ struct LlamaBackend::Impl {
                                          Attempt& attempt);
     Result<void> conclude(const Result<http::Reply>& reply, WorkerSupervisor::Lease& lease,
                           Attempt& attempt) const;
+    Awaitable<Result<WorkerSupervisor::Lease>> lease(const Fingerprint& fingerprint,
+                                                     inference::LoadRequest request,
+                                                     Deadline deadline);
     Awaitable<Result<std::string>> post(std::string_view path, std::string body,
                                         std::optional<std::chrono::milliseconds> keep_alive,
                                         Deadline deadline);
@@ -99,6 +102,7 @@ struct LlamaBackend::Impl {
     Awaitable<Error> why_lost(std::uint64_t generation, Fingerprint fingerprint, Deadline deadline);
     const std::string& model() const { return supervisor.options().model; }
 
+    runtime::Shards& shards;
     WorkerSupervisor& supervisor;
     const WorkerMetrics metrics;
     const LlamaBackendOptions options;
@@ -108,7 +112,7 @@ struct LlamaBackend::Impl {
 LlamaBackend::LlamaBackend(runtime::Shards& shards, WorkerSupervisor& supervisor,
                            WorkerMetrics metrics, LlamaBackendOptions options)
     : impl_(std::make_unique<Impl>(
-          supervisor, metrics, options,
+          shards, supervisor, metrics, std::move(options),
           WorkerClients(shards, http::ClientOptions{.idle_connections_max = 16}))) {}
 
 LlamaBackend::~LlamaBackend() = default;
@@ -119,9 +123,33 @@ inference::BackendInfo LlamaBackend::info() const {
 
 inference::Health LlamaBackend::probe() const { return health_of(impl_->supervisor.state()); }
 
-Awaitable<Result<std::chrono::nanoseconds>> LlamaBackend::load(
-    std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) {
-    co_return co_await impl_->supervisor.bring(keep_alive, deadline);
+Awaitable<Result<std::chrono::nanoseconds>> LlamaBackend::load(inference::LoadRequest request,
+                                                               Deadline deadline) {
+    if (request.keep_alive && request.keep_alive->count() == 0) {
+        impl_->supervisor.unload();
+        co_return std::chrono::nanoseconds(0);
+    }
+    const auto begun = Clock::now();
+    CO_TRY(auto lease, co_await impl_->lease({}, request, deadline));
+    lease.answered();
+    co_return Clock::now() - begun;
+}
+
+// A process with less context than the request wants is renewed when nobody is inside any more.
+Awaitable<Result<WorkerSupervisor::Lease>> LlamaBackend::Impl::lease(const Fingerprint& fingerprint,
+                                                                     inference::LoadRequest request,
+                                                                     Deadline deadline) {
+    std::size_t wanted = 0;
+    if (options.memory && request.context_min > 0) {
+        boost::asio::io_context& io = shards.io(shards.current());
+        CO_TRY(wanted, co_await options.memory->grow(io, request.context_min));
+    }
+    for (;;) {
+        CO_TRY(auto lease, co_await supervisor.lease(fingerprint, request.keep_alive, deadline));
+        if (wanted == 0 || options.memory->planned_context() >= wanted) co_return lease;
+        lease.answered();
+        supervisor.renew();
+    }
 }
 
 Awaitable<Result<GenerateReply>> LlamaBackend::generate(GenerateRequest request, Sink& sink,
@@ -165,7 +193,10 @@ Awaitable<Result<GenerateReply>> LlamaBackend::Impl::run(const GenerateRequest& 
                                                          const Fingerprint& fingerprint,
                                                          Deadline deadline, Attempt& attempt) {
     const auto asked = Clock::now();
-    CO_TRY(auto lease, co_await supervisor.lease(fingerprint, request.keep_alive, deadline));
+    CO_TRY(auto lease,
+           co_await this->lease(
+               fingerprint, {.keep_alive = request.keep_alive, .context_min = request.context_min},
+               deadline));
     GenerateReply answer;
     answer.load_time = Clock::now() - asked;
     const std::shared_ptr<http::Client> client = clients.client_for(lease);
@@ -271,7 +302,9 @@ Awaitable<Result<EmbedReply>> LlamaBackend::embed(EmbedRequest request, Deadline
     // A keep_alive of 0 takes the model out of memory, after the answer if there is to be one.
     const bool only_load = request.inputs.empty();
     CO_TRY(loaded.load_time,
-           co_await load(only_load ? request.keep_alive : std::nullopt, deadline));
+           co_await load(only_load ? inference::LoadRequest{.keep_alive = request.keep_alive}
+                                   : inference::LoadRequest{},
+                         deadline));
     if (only_load) co_return loaded;
     CO_TRY(const std::vector<TokenIds> texts, co_await impl_->tokenize(request, deadline));
     CO_TRY(const std::string answer,

@@ -2,20 +2,23 @@
 
 #include <memory>
 
+#include "backends/worker/llama_memory.h"
 #include "backends/worker/supervisor.h"
 #include "inference/backend.h"
 
 namespace hearth::worker {
 
 struct LlamaBackendOptions {
-    bool embeds = false;         // an embedding model, and nothing else
-    std::size_t tokens_max = 0;  // of one text of an embedding model
+    bool embeds = false;                  // an embedding model, and nothing else
+    std::size_t tokens_max = 0;           // of one text of an embedding model
+    std::shared_ptr<LlamaMemory> memory;  // whose context grows; null: it stays as it is
 };
 
 // A GGUF model behind its llama-server process. Thread-safe; the shards and the supervisor must
 // outlive it. The call goes to llama-server as it is, always as a stream, so that a caller who
 // leaves frees its slot with the next token. A call whose process dies before the first event is
-// made once more on the next one; after it the error says that the answer is incomplete.
+// made once more on the next one; after it the error says that the answer is incomplete. A request
+// that asks for more context than the process has waits for one that has it.
 class LlamaBackend final : public inference::Backend {
   public:
     LlamaBackend(runtime::Shards& shards, WorkerSupervisor& supervisor, WorkerMetrics metrics,
@@ -30,8 +33,8 @@ class LlamaBackend final : public inference::Backend {
                                                          Deadline deadline) override;
     Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
                                                    Deadline deadline) override;
-    Awaitable<Result<std::chrono::nanoseconds>> load(
-        std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) override;
+    Awaitable<Result<std::chrono::nanoseconds>> load(inference::LoadRequest request,
+                                                     Deadline deadline) override;
     inference::Health probe() const override;
 
   private:

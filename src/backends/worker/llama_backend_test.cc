@@ -157,7 +157,7 @@ TEST_F(LlamaBackendTest, AnswersQuestionsThatGenerateNothing) {
 }
 
 TEST_F(LlamaBackendTest, MakesACallAgainWhenItsProcessDiesBeforeTheFirstEvent) {
-    ASSERT_TRUE(model().load(std::nullopt));
+    ASSERT_TRUE(model().load({}));
     const int pid = model().pid();
     ::kill(pid, SIGSTOP);
     RecordingSink sink;

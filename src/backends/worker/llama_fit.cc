@@ -26,13 +26,6 @@ struct Output {
     }
 };
 
-Awaitable<Result<runtime::ExitStatus>> exit_of(runtime::ChildProcess& child) {
-    const runtime::ExitStatus status = co_await child.wait();
-    const bool ended = status.code >= 0 || status.signal != 0;
-    if (!ended) co_return fail(Code::Cancelled, "cancelled");
-    co_return status;
-}
-
 }  // namespace
 
 Result<DeviceBytes> read_fit(std::string_view output) {
@@ -60,12 +53,14 @@ Awaitable<Result<DeviceBytes>> run_llama_fit(boost::asio::io_context& io, LlamaF
     const auto output = std::make_shared<Output>();
     runtime::ChildOptions options{.program = fit.program,
                                   .arguments = {"--model", fit.model, "--fit-print", "on"},
-                                  // Its trace of an abort would take a debugger and seconds.
-                                  .environment = {"GGML_NO_BACKTRACE=1"}};
+                                  .environment = std::move(fit.environment)};
+    // Its trace of an abort would take a debugger and seconds.
+    options.environment.emplace_back("GGML_NO_BACKTRACE=1");
     options.arguments.insert(options.arguments.end(), fit.flags.begin(), fit.flags.end());
     options.on_line = [output](std::string_view line) { output->take(line); };
     CO_TRY(const auto child, runtime::ChildProcess::start(io, std::move(options)));
-    CO_TRY(const runtime::ExitStatus status, co_await with_deadline(deadline, exit_of(*child)));
+    CO_TRY(const runtime::ExitStatus status,
+           co_await with_deadline(deadline, runtime::end_of(*child)));
     if (status.code == 0) co_return read_fit(output->text);
     if (!output->reason.empty()) co_return fail(Code::InvalidArgument, output->reason);
     co_return fail(Code::BadUpstream, "llama-fit-params failed and did not say why");

@@ -20,7 +20,8 @@ namespace hearth::worker {
 struct LlamaFit {
     std::filesystem::path program;  // llama-fit-params
     std::filesystem::path model;
-    std::vector<std::string> flags;  // those of the load that change memory
+    std::vector<std::string> flags;             // those of the load that change memory
+    std::vector<std::string> environment = {};  // "NAME=value", beside ours
 };
 
 // "DEVICE MODEL CONTEXT COMPUTE" in MiB, a line per device; "Host" becomes "host".

@@ -58,6 +58,11 @@ std::size_t context_of(const LlamaModel& model, const LlamaSettings& settings) {
     return settings.context > 0 ? settings.context : std::min(trained, kContextMax);
 }
 
+std::size_t context_max_of(const LlamaModel& model, const LlamaSettings& settings) {
+    const std::size_t first = context_of(model, settings);
+    return model.embeds ? first : std::max(first, model.context_trained);
+}
+
 std::vector<std::string> llama_memory_flags(const LlamaModel& model,
                                             const LlamaSettings& settings) {
     // llama-fit-params knows no --kv-unified: one sequence takes as much as many that share.

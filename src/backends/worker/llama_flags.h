@@ -37,6 +37,9 @@ inline constexpr std::size_t kContextMax = 32'768;
 // Tokens of context the process will have.
 std::size_t context_of(const LlamaModel& model, const LlamaSettings& settings);
 
+// The most it may be made to have: an embedding model reads one text at a time and gets no more.
+std::size_t context_max_of(const LlamaModel& model, const LlamaSettings& settings);
+
 // llama-server's flags, without --model and --host. Source: tools/server/README.md, v0.5.0.
 std::vector<std::string> llama_flags(const LlamaModel& model, const LlamaSettings& settings);
 

@@ -27,7 +27,7 @@ using testing::RecordingSink;
 using testing::Served;
 using testing::TestGateway;
 
-constexpr LlamaBackendOptions kEmbedder = {.embeds = true, .tokens_max = 512};
+const LlamaBackendOptions kEmbedder = {.embeds = true, .tokens_max = 512};
 
 // Ready in a tenth of the time of those that generate.
 WorkerOptions embedder_options(std::string name = "embedder") {
@@ -124,11 +124,11 @@ TEST_F(LlamaModels, AFileThatIsNoModelIsRefusedWithItsReason) {
 
 TEST_F(LlamaModels, AModelLeavesMemoryWhenToldAndComesBackWithTheNextCall) {
     Served model(gateway_, embedder_options(), kEmbedder);
-    const auto first = model.load(std::nullopt);
+    const auto first = model.load({});
     ASSERT_TRUE(first);
     EXPECT_GT(*first, 1ms);
     const int pid = model.pid();
-    ASSERT_TRUE(model.load(0ms));
+    ASSERT_TRUE(model.load({.keep_alive = 0ms}));
     EXPECT_TRUE(model.becomes(WorkerState::Unloaded));
     EXPECT_TRUE(testing::is_dead(pid));
     // Unloaded after the answer, not before it.
@@ -140,7 +140,7 @@ TEST_F(LlamaModels, AModelLeavesMemoryWhenToldAndComesBackWithTheNextCall) {
 
 TEST_F(LlamaModels, AQuestionIsAskedAgainWhenItsProcessDies) {
     Served model(gateway_, embedder_options(), kEmbedder);
-    ASSERT_TRUE(model.load(std::nullopt));
+    ASSERT_TRUE(model.load({}));
     const int pid = model.pid();
     ::kill(pid, SIGSTOP);
     auto answer = testing::start(
@@ -269,7 +269,7 @@ TEST_F(LlamaMemory, ErrorsOfMemoryReachTheCallerTyped) {
 
 TEST_F(LlamaMemory, ACrashedProcessHoldsItsMemoryUntilItIsGone) {
     Served model(gateway_, small_options(), kEmbedder);
-    ASSERT_TRUE(model.load(std::nullopt));
+    ASSERT_TRUE(model.load({}));
     const int pid = model.pid();
     ::kill(pid, SIGKILL);
     const auto gave_back = [&] { return ledger_.entries().empty() || model.pid() != pid; };

@@ -69,6 +69,8 @@ class MemoryLedger {
         MemoryHolder* holder = nullptr;            // must outlive the grant
     };
 
+    // The TooLarge of reserve(), without waiting.
+    Result<void> check_possible(const Request& request) const;
     // Waits for room. `given_up` is asked before anybody has to leave for this one, and then now
     // and again. Errors: TooLarge (never fits; the message has both counts), Unavailable (no room
     // before the deadline), Cancelled (given up).
@@ -105,7 +107,6 @@ class MemoryLedger {
     };
     class Waiting;
 
-    Result<void> check_possible(const Request& request) const;
     std::optional<Grant> try_grant(const Waiter& waiter) EXCLUDES(mutex_);
     bool fits(const Waiter& waiter) const REQUIRES(mutex_);
     bool is_first_for_its_devices(const Waiter& waiter) const REQUIRES(mutex_);

@@ -195,6 +195,7 @@ void WorkerSupervisor::stop() {
 
 void WorkerSupervisor::load() { impl_->admission.want(); }
 void WorkerSupervisor::unload() { impl_->admission.retire(); }
+void WorkerSupervisor::renew() { impl_->admission.retire(true); }
 const WorkerOptions& WorkerSupervisor::options() const { return impl_->options; }
 
 WorkerStatus WorkerSupervisor::status() const {
@@ -319,6 +320,9 @@ Result<void> WorkerSupervisor::Impl::start_child() {
                                         .environment = options.environment};
     child_options.arguments.insert(child_options.arguments.end(), options.arguments.begin(),
                                    options.arguments.end());
+    if (options.late_arguments) {
+        std::ranges::move(options.late_arguments(), std::back_inserter(child_options.arguments));
+    }
     child_options.on_line = [this](std::string_view line) {
         if (line.empty()) return;
         if (!explained) last_line = line;

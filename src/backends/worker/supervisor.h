@@ -41,9 +41,10 @@ struct WorkerOptions {
     std::string model;                   // its name, for errors and the log
     std::filesystem::path files;         // a folder for hearth-worker, a GGUF file for llama-server
     std::vector<std::string> arguments;  // more of the program's own: "--precision", "int8"
-    std::vector<std::string> environment;  // "NAME=value", beside ours
-    std::filesystem::path runtime_dir;     // empty: $XDG_RUNTIME_DIR, else the temporary directory
-    bool eager = false;                    // start with the supervisor, not with the first request
+    std::function<std::vector<std::string>()> late_arguments;  // asked before every start; or null
+    std::vector<std::string> environment;                      // "NAME=value", beside ours
+    std::filesystem::path runtime_dir;  // empty: $XDG_RUNTIME_DIR, else the temporary directory
+    bool eager = false;                 // start with the supervisor, not with the first request
     std::chrono::milliseconds start_time{60'000};  // program start to ready
     std::chrono::milliseconds heartbeat_interval{1'000};
     std::chrono::milliseconds heartbeat_time{10'000};  // silence longer than this: killed
@@ -101,6 +102,8 @@ class WorkerSupervisor {
     void load();
     // Ends the worker once no call is inside; the next call starts a new one.
     void unload();
+    // The same, and nobody enters before: the next call meets a new process.
+    void renew();
 
     WorkerStatus status() const;  // reads /proc
     WorkerState state() const;

@@ -81,7 +81,7 @@ inference::Health WorkerBackend::probe() const { return health_of(impl_->supervi
 Awaitable<Result<EmbedReply>> WorkerBackend::embed(EmbedRequest request, Deadline deadline) {
     if (request.inputs.empty()) {
         EmbedReply reply{.model = impl_->supervisor.options().model};
-        CO_TRY(reply.load_time, co_await load(request.keep_alive, deadline));
+        CO_TRY(reply.load_time, co_await load({.keep_alive = request.keep_alive}, deadline));
         co_return reply;
     }
     CO_TRY_VOID(check(request));
@@ -100,9 +100,9 @@ Awaitable<Result<boost::json::object>> WorkerBackend::inquire(inference::Inquiry
     co_return fail(impl_->only_embeds());
 }
 
-Awaitable<Result<std::chrono::nanoseconds>> WorkerBackend::load(
-    std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) {
-    co_return co_await impl_->supervisor.bring(keep_alive, deadline);
+Awaitable<Result<std::chrono::nanoseconds>> WorkerBackend::load(inference::LoadRequest request,
+                                                                Deadline deadline) {
+    co_return co_await impl_->supervisor.bring(request.keep_alive, deadline);
 }
 
 Error WorkerBackend::Impl::only_embeds() const {

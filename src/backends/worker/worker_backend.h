@@ -26,8 +26,8 @@ class WorkerBackend final : public inference::Backend {
                                                          Deadline deadline) override;
     Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
                                                    Deadline deadline) override;
-    Awaitable<Result<std::chrono::nanoseconds>> load(
-        std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) override;
+    Awaitable<Result<std::chrono::nanoseconds>> load(inference::LoadRequest request,
+                                                     Deadline deadline) override;
     inference::Health probe() const override;
 
   private:

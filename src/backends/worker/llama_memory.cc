@@ -1,0 +1,85 @@
+#include "backends/worker/llama_memory.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/format.h"
+
+namespace hearth::worker {
+namespace {
+
+constexpr std::chrono::seconds kFitTime{30};
+constexpr std::size_t kKnownMax = 64;
+// Contexts are rounded up to it, so that callers who ask for a little more each do not each reload.
+constexpr std::size_t kContextStep = 1024;
+
+// Where llama.cpp cannot be asked: its weights, and as much again up to a bound.
+DeviceBytes guess(std::uint64_t weights) {
+    return {{"host", weights + std::clamp(weights, 256 * kMib, 4096 * kMib)}};
+}
+
+}  // namespace
+
+LlamaMemory::LlamaMemory(LlamaMemoryOptions options)
+    : options_(std::move(options)), context_(options_.context), planned_(options_.context) {}
+
+Awaitable<Result<DeviceBytes>> LlamaMemory::bytes_with(boost::asio::io_context& io,
+                                                       std::size_t context) {
+    {
+        const MutexLock lock(mutex_);
+        const auto found = known_.find(context);
+        if (found != known_.end()) co_return found->second;
+    }
+    LlamaFit fit = options_.fit;
+    if (context != options_.context) {
+        fit.flags.insert(fit.flags.end(), {"--ctx-size", format("{}", context)});
+    }
+    auto bytes = co_await run_llama_fit(io, std::move(fit), Deadline::after(kFitTime));
+    if (!bytes && bytes.error().code == Code::InvalidArgument) co_return bytes;
+    DeviceBytes need = bytes ? *std::move(bytes) : guess(options_.weights);
+    need["host"] += options_.more_bytes;
+    std::erase_if(need,
+                  [&](const auto& one) { return !options_.ledger->budget().contains(one.first); });
+    const MutexLock lock(mutex_);
+    if (known_.size() >= kKnownMax) known_.clear();
+    known_.insert_or_assign(context, need);
+    co_return need;
+}
+
+Awaitable<Result<DeviceBytes>> LlamaMemory::plan(boost::asio::io_context& io) {
+    std::size_t context = 0;
+    {
+        const MutexLock lock(mutex_);
+        context = planned_ = context_;
+    }
+    co_return co_await bytes_with(io, context);
+}
+
+std::vector<std::string> LlamaMemory::planned_flags() const {
+    const MutexLock lock(mutex_);
+    if (planned_ == options_.context) return {};
+    return {"--ctx-size", format("{}", planned_)};
+}
+
+std::size_t LlamaMemory::planned_context() const {
+    const MutexLock lock(mutex_);
+    return planned_;
+}
+
+Awaitable<Result<std::size_t>> LlamaMemory::grow(boost::asio::io_context& io, std::size_t tokens) {
+    tokens = std::min(tokens, options_.context_max);
+    {
+        const MutexLock lock(mutex_);
+        if (tokens <= context_) co_return tokens;
+    }
+    const std::size_t rounded = std::min((tokens + kContextStep - 1) / kContextStep * kContextStep,
+                                         std::max(options_.context_max, tokens));
+    CO_TRY(DeviceBytes bytes, co_await bytes_with(io, rounded));
+    CO_TRY_VOID(
+        options_.ledger->check_possible({.model = options_.model, .need = std::move(bytes)}));
+    const MutexLock lock(mutex_);
+    context_ = std::max(context_, rounded);
+    co_return tokens;
+}
+
+}  // namespace hearth::worker

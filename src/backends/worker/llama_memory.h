@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "backends/worker/llama_fit.h"
+#include "backends/worker/memory_ledger.h"
+#include "base/error.h"
+#include "base/thread_safety.h"
+
+namespace hearth::worker {
+
+struct LlamaMemoryOptions {
+    std::string model;           // its name, for errors
+    LlamaFit fit;                // its flags name the first context
+    std::uint64_t weights;       // bytes of the files, for a guess where llama.cpp cannot be asked
+    std::uint64_t more_bytes;    // on the host, beside what llama.cpp counts
+    const MemoryLedger* ledger;  // whose devices are counted; must outlive this
+    std::size_t context;         // tokens the first process has
+    std::size_t context_max;     // tokens nobody gets more than
+};
+
+// What the process of one GGUF model takes, and its context, which grows with the largest one that
+// a request asked for: the next process has it. Thread-safe.
+class LlamaMemory {
+  public:
+    explicit LlamaMemory(LlamaMemoryOptions options);
+
+    // Before a start: the bytes of the process with the context there is to be. Errors:
+    // InvalidArgument (llama.cpp refuses the model).
+    Awaitable<Result<DeviceBytes>> plan(boost::asio::io_context& io) EXCLUDES(mutex_);
+    // Of the start that was planned: flags behind those that name the first context.
+    std::vector<std::string> planned_flags() const EXCLUDES(mutex_);
+    // Tokens of context of the process that was planned last.
+    std::size_t planned_context() const EXCLUDES(mutex_);
+    // A context for that many tokens from the next start on, when it is more than there is. Returns
+    // what the caller may insist on: `tokens`, or context_max where that is less. Errors: TooLarge
+    // (reason "model_too_large": over the budget for models).
+    Awaitable<Result<std::size_t>> grow(boost::asio::io_context& io, std::size_t tokens)
+        EXCLUDES(mutex_);
+
+  private:
+    Awaitable<Result<DeviceBytes>> bytes_with(boost::asio::io_context& io, std::size_t context)
+        EXCLUDES(mutex_);
+    const LlamaMemoryOptions options_;
+    mutable Mutex mutex_;
+    std::size_t context_ GUARDED_BY(mutex_);
+    std::size_t planned_ GUARDED_BY(mutex_);
+    // llama.cpp's answers depend on the files and flags only. At most kKnownMax of them.
+    std::map<std::size_t, DeviceBytes> known_ GUARDED_BY(mutex_);
+};
+
+}  // namespace hearth::worker

@@ -1,0 +1,85 @@
+#include "models/create.h"
+
+#include <gtest/gtest.h>
+
+#include "models/gguf_model.h"
+#include "models/scan_fixture.h"
+#include "models/test_folder.h"
+#include "models/test_gguf.h"
+
+namespace hearth::models {
+namespace {
+
+// A folder with one GGUF model, and a store beside it.
+class CreateTest : public ::testing::Test {
+  protected:
+    CreateTest() { folder_.write("models/base.gguf", llama_file()); }
+
+    Model base() const {
+        const std::vector<Source> sources = {{folder_.path() / "models", Home::Folder}};
+        return Catalogue::scan(sources).models().at(0);
+    }
+    Result<void> create(const Model& from, const ModelChanges& changes, std::string_view name) {
+        return create_model(store_, from, changes, *ModelName::parse(name));
+    }
+    Model made(std::string_view name) const {
+        auto model = read_store_model(store_, *ModelName::parse(name));
+        EXPECT_TRUE(model) << model.error().message;
+        return *model;
+    }
+
+    const TestFolder folder_;
+    const Store store_{folder_.path() / "store"};
+};
+
+TEST_F(CreateTest, AModelOfAnyFolderGetsTextsOfItsOwn) {
+    const auto done = create(base(),
+                             {.ollama_template = "{{ .Prompt }}",
+                              .system = "You are a pirate.",
+                              .parameters = R"({"temperature":0.5,"num_ctx":1024})",
+                              .messages = R"([{"role":"user","content":"hi"}])",
+                              .licenses = {"MIT", "as is"},
+                              .weights = {}},
+                             "pirate");
+    ASSERT_TRUE(done) << done.error().message;
+    const Model model = made("pirate");
+    EXPECT_EQ(model.family, "llama");
+    EXPECT_EQ(model.gguf->system, "You are a pirate.");
+    EXPECT_EQ(model.gguf->ollama_template, "{{ .Prompt }}");
+    EXPECT_EQ(model.gguf->license, "MIT\nas is");
+    EXPECT_EQ(model.gguf->messages, R"([{"role":"user","content":"hi"}])");
+    EXPECT_EQ(model.gguf->parameters, R"({"temperature":5E-1,"num_ctx":1024})");
+}
+
+TEST_F(CreateTest, WhatIsNotChangedIsTakenOverWithoutACopy) {
+    ASSERT_TRUE(create(base(), {.system = "one", .parameters = R"({"seed":1,"top_k":2})"}, "a"));
+    const auto done = create(made("a"), {.parameters = R"({"seed":3})"}, "b");
+    ASSERT_TRUE(done) << done.error().message;
+    const Model b = made("b");
+    EXPECT_EQ(b.gguf->system, "one");
+    EXPECT_EQ(b.gguf->parameters, R"({"seed":3,"top_k":2})");
+    EXPECT_EQ(b.gguf->file, made("a").gguf->file);
+    ASSERT_TRUE(create(made("a"), {.system = ""}, "a")) << "over itself";
+    EXPECT_EQ(made("a").gguf->system, "");
+}
+
+TEST_F(CreateTest, OtherWeightsTakeTheirPlace) {
+    folder_.write("new.gguf", llama_gguf().text("general.name", "smaller").file());
+    ASSERT_TRUE(create(base(), {.weights = folder_.path() / "new.gguf"}, "small"));
+    EXPECT_NE(made("small").digest, base().digest);
+}
+
+TEST_F(CreateTest, RefusesWhatItCannotMakeOneModelOf) {
+    Model folder = base();
+    folder.gguf.reset();
+    EXPECT_FALSE(create(folder, {}, "x"));
+    Model split = base();
+    split.gguf->file = folder_.path() / "m-00001-of-00003.gguf";
+    EXPECT_EQ(create(split, {}, "x").error().message,
+              "base:latest is split into 3 files; join them first");
+    EXPECT_FALSE(create(base(), {.parameters = "[1]"}, "x"));
+    EXPECT_FALSE(read_store_model(store_, *ModelName::parse("x")));
+}
+
+}  // namespace
+}  // namespace hearth::models

@@ -1,0 +1,111 @@
+#include "api/ollama.h"
+#include "api/ollama_manage.h"
+#include "backends/worker/llama_quantize.h"
+#include "base/format.h"
+#include "models/create.h"
+#include "runtime/shard.h"
+#include "server/model_store.h"
+#include "server/progress_answer.h"
+#include "server/surfaces.h"
+
+// /api/create: a model made of another.
+namespace hearth::server {
+namespace ollama = api::ollama;
+namespace {
+
+constexpr auto kProgressTime = std::chrono::milliseconds(500);
+
+// Tells the caller how far it is, twice a second. A caller who leaves ends it.
+Awaitable<Result<void>> quantise(boost::asio::io_context& io, const worker::Quantize& what,
+                                 ProgressAnswer& answer) {
+    const std::string status = format("quantizing model to {}", what.type);
+    CO_TRY(const auto run, worker::LlamaQuantize::start(io, what));
+    for (;;) {
+        auto ended = co_await run->wait(Deadline::after(kProgressTime));
+        if (ended) co_return *std::move(ended);
+        const worker::TensorCount tensors = run->progress();
+        CO_TRY_VOID(
+            co_await answer.line(ollama::encode_status(status, tensors.done, tensors.total)));
+    }
+}
+
+// Removed when the model has been made, or not.
+struct ScratchFile {
+    ScratchFile() = default;
+    ~ScratchFile() {
+        std::error_code ignored;
+        if (!path.empty()) std::filesystem::remove(path, ignored);
+    }
+    ScratchFile(const ScratchFile&) = delete;
+    ScratchFile& operator=(const ScratchFile&) = delete;
+    std::filesystem::path path;
+};
+
+// Weights of that type in a file beside the store's blobs.
+Awaitable<Result<std::filesystem::path>> quantised(const Gateway& gateway,
+                                                   const models::Model& from,
+                                                   const std::string& asked,
+                                                   ProgressAnswer& answer) {
+    const std::string_view type = worker::quantisation_named(asked);
+    if (type.empty()) {
+        co_return fail({.code = Code::InvalidArgument,
+                        .message = format("quantize must be one of {}", worker::quantisations()),
+                        .param = "quantize"});
+    }
+    if (!from.gguf) co_return invalid("only GGUF models can be quantized");
+    CO_TRY(const std::filesystem::path file, co_await gateway.store.scratch_file());
+    CO_TRY_VOID(co_await quantise(
+        gateway.workers.current_io(),
+        {.program = gateway.config.llama.program().parent_path() / "llama-quantize",
+         .input = from.gguf->file,
+         .output = file,
+         .type = type,
+         .threads = runtime::cpu_quota()},
+        answer));
+    co_return file;
+}
+
+Awaitable<Result<void>> create(const Gateway& gateway, ollama::CreateCall call,
+                               ProgressAnswer& answer) {
+    CO_TRY(const models::ModelName name, models::ModelName::parse(call.model));
+    auto snapshot = gateway.workers.snapshot();
+    if (snapshot->catalogue.find(call.from) == nullptr) {
+        // Its file may have been put there a moment ago.
+        CO_TRY_VOID(co_await gateway.store.refresh());
+        snapshot = gateway.workers.snapshot();
+    }
+    const models::Model* from = snapshot->catalogue.find(call.from);
+    if (from == nullptr) co_return fail(unknown_model(call.from));
+    ScratchFile weights;
+    if (!call.quantise.empty()) {
+        CO_TRY(weights.path, co_await quantised(gateway, *from, call.quantise, answer));
+    }
+    CO_TRY_VOID(co_await gateway.store.create(*from,
+                                              {.ollama_template = std::move(call.ollama_template),
+                                               .system = std::move(call.system),
+                                               .parameters = std::move(call.parameters),
+                                               .messages = std::move(call.messages),
+                                               .licenses = std::move(call.licenses),
+                                               .weights = weights.path},
+                                              name));
+    co_return co_await answer.line(ollama::encode_status("writing manifest"));
+}
+
+}  // namespace
+
+Awaitable<void> ollama_create(const Gateway& gateway, http::Exchange& exchange) {
+    auto call = ollama::parse_create(exchange.request().body);
+    if (!call) {
+        co_await answer(exchange, ollama::encode_error(call.error()));
+        co_return;
+    }
+    ProgressAnswer out(exchange, call->stream);
+    const auto done = co_await create(gateway, *std::move(call), out);
+    if (done) {
+        co_await out.succeed();
+    } else {
+        co_await out.refuse(done.error());
+    }
+}
+
+}  // namespace hearth::server
