@@ -43,7 +43,7 @@ class PullTest : public ::testing::Test {
         options_.store = store_.root();
         options_.parts = {.parts = 4, .bytes_min = 64 << 10, .bytes_max = 1 << 20};
         options_.client.pause_first = std::chrono::milliseconds(5);
-        options_.client.stall_time = std::chrono::milliseconds(10'000);
+        options_.client.stall_time = std::chrono::seconds(60);
         options_.hub_endpoint = registry_.url();
     }
 

@@ -279,7 +279,7 @@ void TestRegistry::leave() {
 
 Awaitable<void> TestRegistry::wait_for_others() {
     const int wanted = faults().gather;
-    const Deadline end = Deadline::after(std::chrono::seconds(5));
+    const Deadline end = Deadline::after(std::chrono::seconds(20));
     while (most_at_a_time() < wanted && !end.passed()) {
         if (!co_await sleep_until(Deadline::after(milliseconds(1)))) co_return;
     }

@@ -32,7 +32,7 @@ struct Faults {
     int redirects = 0;            // before each blob's bytes
     std::string redirect_to;      // instead: every blob is said to be there
     std::uint64_t bytes_per_second = 0;  // of each blob answer; 0: as fast as it goes
-    int gather = 0;  // blob answers wait until so many are asked for at a time (at most 5 seconds)
+    int gather = 0;  // blob answers wait until so many are asked for at a time (at most 20 seconds)
     int hub_route_status = 0;     // answered by the hub's registry route instead of a manifest
     std::size_t hub_page = 1000;  // files of one page of the hub's list
 };
