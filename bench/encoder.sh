@@ -14,6 +14,8 @@ cd "$(dirname "$0")/.."
 source scripts/lib.sh
 # shellcheck source=scripts/pins.sh
 source scripts/pins.sh
+# shellcheck source=scripts/python.sh
+source scripts/python.sh
 # shellcheck source=bench/lib.sh
 source bench/lib.sh
 
@@ -41,14 +43,8 @@ make_corpus() {
 # ---- peers --------------------------------------------------------------------------------------------
 
 prepare_peers() {
-    local venv=${XDG_CACHE_HOME:-$HOME/.cache}/hearth/venv-bench pins=bench/encoder/requirements.txt
-    python=$venv/bin/python
-    if [[ ! -f $venv/pins || $(<"$venv/pins") != "$(sha256sum <"$pins")" ]]; then
-        step "installing the peers (once; several GB) into $venv"
-        python3 -m venv "$venv"
-        "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$pins"
-        sha256sum <"$pins" >"$venv/pins"
-    fi
+    # Several GB.
+    python=$(python_environment bench bench/encoder/requirements.txt)
     mkdir -p "$cache"
     quietly prepare-onnx "$python" bench/encoder/peers.py prepare --model "$model" --out "$cache/onnx"
     make_gguf

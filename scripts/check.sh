@@ -57,6 +57,7 @@ verb_check() {
     # The asan preset holds the fuzzers too, so that they cost no build of their own here.
     check_stage fuzzers run_fuzzers asan all 30
     say ""
+    cat "$FAILURES" >&2
     printf '   %s\n' "${STAGE_TIMES[@]}" >&2
     say "   all of it: $(elapsed "$started")"
     sum_results

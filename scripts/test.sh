@@ -17,9 +17,12 @@ TEXT
 
 # Results are lines "name passed failed" in one file, so that a run of several verbs can be summed.
 RESULTS=${HEARTH_RESULTS:-$ROOT/build/results.txt}
+# What failing tests said goes beside them, to be told once more at the very end.
+FAILURES=$RESULTS.failures
 begin_results() {
     mkdir -p build
-    [[ -n ${HEARTH_RESULTS:-} ]] || : >"$RESULTS"
+    [[ -n ${HEARTH_RESULTS:-} ]] || rm -f "$RESULTS" "$FAILURES"
+    touch "$RESULTS" "$FAILURES"
 }
 record() { printf '%s %d %d\n' "$@" >>"$RESULTS"; }
 # The closing line; whoever gave us the file closes instead.
@@ -44,9 +47,18 @@ run_unit_tests() {
     record "$preset" "$passed" "$failed"
     say "   $preset: $passed passed, $failed failed"
     ((failed == 0)) || {
-        grep -vE '^\[ +(OK|RUN) +\]|^ +Start ' "build/$preset.ctest.log" | tail -n 80 >&2
+        { failed_cases "$log" && tail -n 20 "build/$preset.ctest.log"; } | sed "s/^/$preset: /" |
+            tee -a "$FAILURES" >&2
         return 1
     }
+}
+# What each failing case printed, and what a program printed that died within one.
+failed_cases() {
+    awk '/^\[ RUN / { text = ""; inside = 1 }
+        inside { text = text $0 "\n" }
+        /^\[       OK \]|^\[  SKIPPED \]/ { inside = 0 }
+        /^\[  FAILED  \] .*ms\)$|^<end of output>/ { if (inside) printf "%s", text; inside = 0 }' "$1" |
+        tail -n 200
 }
 
 # A script of tests/ may close with "N passed, N failed"; else it counts as one.
@@ -64,7 +76,10 @@ run_test_script() {
         ((BASH_REMATCH[2] <= failed)) || failed=${BASH_REMATCH[2]}
     fi
     record "$name" "$passed" "$failed"
-    ((failed == 0))
+    ((failed == 0)) || {
+        grep -v '^ok ' "$log" | tail -n 40 | sed "s/^/$name: /" >>"$FAILURES"
+        return 1
+    }
 }
 
 verb_test() {

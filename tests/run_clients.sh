@@ -2,6 +2,8 @@
 # Runs real, unmodified client packages of each dialect against the built server. Usage: tests/run_clients.sh [build folder]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/python.sh
+source scripts/python.sh
 build=${1:-build/release}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hearth
 work=$(mktemp -d)
@@ -13,30 +15,18 @@ finish() {
 }
 trap finish EXIT
 
-# Both environments are kept under the hash of what pins them.
-python_client() {
-    local key folder
-    key=$(sha256sum tests/clients/requirements.txt | cut -c1-16)
-    folder=$cache/client-venv-$key
-    if [[ ! -e $folder/complete ]]; then
-        rm -rf "$folder"
-        python3 -m venv "$folder"
-        "$folder/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
-        touch "$folder/complete"
-    fi
-    echo "$folder/bin/python"
-}
-
+# Kept under the hash of what pins it.
 node_client() {
     local key folder
     key=$(cat tests/clients/package.json tests/clients/package-lock.json | sha256sum | cut -c1-16)
     folder=$cache/client-node-$key
     if [[ ! -e $folder/complete ]]; then
-        rm -rf "$folder"
-        mkdir -p "$folder"
-        cp tests/clients/package.json tests/clients/package-lock.json "$folder"
-        (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
-        touch "$folder/complete"
+        # As in python_environment, nothing after what fails.
+        rm -rf "$folder" &&
+            mkdir -p "$folder" &&
+            cp tests/clients/package.json tests/clients/package-lock.json "$folder" &&
+            (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) &&
+            touch "$folder/complete" || return 1
     fi
     echo "$folder"
 }
@@ -93,7 +83,7 @@ run_client() {
 
 passed=0
 failed=0
-python=$(python_client)
+python=$(python_environment client tests/clients/requirements.txt)
 node=$(node_client)
 # Node finds packages from the script's own folder upward.
 cp tests/clients/*.mjs "$node"

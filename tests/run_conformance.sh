@@ -3,11 +3,12 @@
 # folder] [pytest argument ...]; HEARTH_CONFORMANCE=open runs only what is known not to pass yet.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/python.sh
+source scripts/python.sh
 build=$(realpath "${1:-build/release}")
 shift $(($# > 0))
 here=$PWD/tests/conformance
 llama=${HEARTH_PREFIX:-$HOME/.cache/hearth/prefix}/share/llama.cpp
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/hearth
 work=$(mktemp -d)
 tests=
 
@@ -25,20 +26,6 @@ give_up() {
 [[ -d $llama/tools/server/tests ]] || give_up "llama.cpp's tests are not under $llama; ./dev setup puts them there"
 [[ -x $build/hearth && -x $build/hearth_make_gguf ]] || give_up "$build has no hearth and no hearth_make_gguf"
 
-# Kept under the hash of what pins it.
-python_environment() {
-    local key folder
-    key=$(sha256sum tests/conformance/requirements.txt | cut -c1-16)
-    folder=$cache/conformance-venv-$key
-    if [[ ! -e $folder/complete ]]; then
-        rm -rf "$folder"
-        python3 -m venv "$folder"
-        "$folder/bin/pip" install --quiet --disable-pip-version-check -r tests/conformance/requirements.txt
-        touch "$folder/complete"
-    fi
-    echo "$folder/bin/python"
-}
-
 # The tests write beside themselves and look for templates above: they run in a copy.
 copy_tests() {
     mkdir -p "$work/llama/tools/server" "$work/scratch"
@@ -46,7 +33,7 @@ copy_tests() {
     ln -s "$llama/models" "$work/llama/models"
 }
 
-python=$(python_environment)
+python=$(python_environment conformance tests/conformance/requirements.txt)
 copy_tests
 export LLAMA_SERVER_BIN_PATH=$here/llama_server PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
 export HEARTH_CONFORMANCE_PROGRAMS=$build HEARTH_CONFORMANCE_SCRATCH=$work/scratch
