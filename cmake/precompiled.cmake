@@ -1,7 +1,7 @@
 # Most of a compilation is the same headers of the standard library and of Boost read again:
 # five of its six seconds. They are read once, and nothing of our own is among them, so a changed
 # header of ours still rebuilds only what includes it. A source must name what it uses all the same:
-# lint and the gcc preset read it without (HEARTH_PRECOMPILE=OFF).
+# the gcc preset compiles each by itself without (HEARTH_PRECOMPILE=OFF).
 include_guard(GLOBAL)
 
 set(precompiled_headers
@@ -40,9 +40,21 @@ function(collect_targets folder result)
   set(${result} ${targets} PARENT_SCOPE)
 endfunction()
 
-# Called after the last target: all of them use the precompiled headers.
-function(precompile_headers)
+# Called after the last target: what they all have in common.
+function(finish_targets)
   collect_targets(${PROJECT_SOURCE_DIR} targets)
+  foreach(target IN LISTS targets)
+    if(target MATCHES "_test$")
+      # Optimising what runs once takes longer than running it.
+      target_compile_options(${target} PRIVATE -O0)
+    endif()
+  endforeach()
+  if(HEARTH_PRECOMPILE)
+    precompile_headers("${targets}")
+  endif()
+endfunction()
+
+function(precompile_headers targets)
   add_precompiled(hearth_precompiled ${precompiled_headers})
   if(HEARTH_TESTS)
     add_precompiled(hearth_precompiled_test ${precompiled_headers} <gtest/gtest.h>)
@@ -52,8 +64,6 @@ function(precompile_headers)
   foreach(target IN LISTS targets)
     get_target_property(type ${target} TYPE)
     if(target MATCHES "_test$")
-      # Optimising what runs once takes longer than running it.
-      target_compile_options(${target} PRIVATE -O0)
       target_precompile_headers(${target} REUSE_FROM hearth_precompiled_test)
     elseif(type MATCHES "EXECUTABLE|STATIC_LIBRARY")
       target_precompile_headers(${target} REUSE_FROM hearth_precompiled)
