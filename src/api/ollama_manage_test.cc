@@ -46,6 +46,41 @@ TEST(OllamaManage, ParsesADeleteAndACopy) {
     EXPECT_EQ(refusal(parse_copy(R"({"source":[]})")), "source: source must be a string");
 }
 
+TEST(OllamaManage, ParsesACreate) {
+    const auto call = parse_create(
+        R"({"model":"a","from":"b","template":"t","system":"","parameters":{"seed":1},)"
+        R"("messages":[{"role":"user"}],"license":["x","y"],"quantize":"q8_0","stream":false,)"
+        R"("files":{}})");
+    ASSERT_TRUE(call) << call.error().message;
+    EXPECT_EQ(call->model, "a");
+    EXPECT_EQ(call->from, "b");
+    EXPECT_EQ(call->ollama_template, "t");
+    EXPECT_EQ(call->system, "") << "set, to nothing";
+    EXPECT_EQ(call->parameters, R"({"seed":1})");
+    EXPECT_EQ(call->messages, R"([{"role":"user"}])");
+    EXPECT_EQ(call->licenses, (std::vector<std::string>{"x", "y"}));
+    EXPECT_EQ(call->quantise, "q8_0");
+    EXPECT_FALSE(call->stream);
+    const auto least = parse_create(R"({"model":"a","from":"b","license":"x"})");
+    ASSERT_TRUE(least);
+    EXPECT_FALSE(least->system);
+    EXPECT_TRUE(least->stream);
+    EXPECT_EQ(least->licenses, (std::vector<std::string>{"x"}));
+    EXPECT_EQ(refusal(parse_create(R"({"from":"b"})")), "model: model is required");
+    EXPECT_EQ(refusal(parse_create(R"({"model":"a"})")), "from: from must be the name of a model");
+    EXPECT_EQ(refusal(parse_create(R"({"model":"a","from":"b","license":[1]})")),
+              "license: license must be a text or a list of texts");
+    const auto files = parse_create(R"({"model":"a","files":{"f":"sha256:0"}})");
+    ASSERT_FALSE(files);
+    EXPECT_EQ(files.error().code, Code::Unsupported);
+    EXPECT_EQ(files.error().param, "files");
+}
+
+TEST(OllamaManage, WritesProgress) {
+    EXPECT_EQ(encode_status("so"), R"({"status":"so"})");
+    EXPECT_EQ(encode_status("so", 1, 2), R"({"status":"so","total":2,"completed":1})");
+}
+
 TEST(OllamaManage, ReadsWhatTheDownloaderSays) {
     EXPECT_FALSE(read_pull_line(R"({"status":"pulling manifest"})")->success);
     EXPECT_TRUE(read_pull_line(R"({"status":"success"})")->success);

@@ -11,6 +11,13 @@ namespace {
 
 std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
+TEST(Encoding, TrimsBlanksAtTheEndsOnly) {
+    EXPECT_EQ(trimmed(" \t a b\r\n"), "a b");
+    EXPECT_EQ(trimmed("a"), "a");
+    EXPECT_EQ(trimmed(" \n "), "");
+    EXPECT_EQ(trimmed(""), "");
+}
+
 TEST(Base64, MatchesTheVectorsOfRfc4648) {
     EXPECT_EQ(encode_base64(bytes("")), "");
     EXPECT_EQ(encode_base64(bytes("f")), "Zg==");

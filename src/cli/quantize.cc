@@ -9,6 +9,7 @@
 
 #include "backends/worker/llama_quantize.h"
 #include "base/format.h"
+#include "base/scratch_file.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -69,15 +70,16 @@ class Quantiser {
 
     Result<void> run(const fs::path& input, const fs::path& output, std::string_view type) {
         TRY(const Measured before, measure(input));
+        const ScratchFile partial(output.string() + ".partial");
         TRY_VOID(run_here(io_, quantise({.program = programs_ / "llama-quantize",
                                          .input = input,
-                                         .output = output.string() + ".partial",
+                                         .output = partial.path(),
                                          .type = type,
                                          .importance = options_.importance,
                                          .again = options_.again,
                                          .threads = runtime::cpu_quota()})));
         std::error_code failed;
-        fs::rename(output.string() + ".partial", output, failed);
+        fs::rename(partial.path(), output, failed);
         if (failed) {
             return fail(Code::Unavailable,
                         format("{} cannot be written: {}", output.string(), failed.message()));

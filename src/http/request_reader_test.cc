@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "http/head_parser.h"
+
 namespace hearth::http {
 namespace {
 
@@ -33,6 +35,15 @@ std::string post_bytes(const std::string& path, const std::string& body) {
     return "POST " + path +
            " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
            body;
+}
+
+TEST(QueryValue, IsTheFirstOfItsName) {
+    EXPECT_EQ(query_value("a=1&model=x%2Fy%20z&model=2", "model"), "x/y z");
+    EXPECT_EQ(query_value("model=", "model"), "");
+    for (const char* query :
+         {"", "&", "model", "models=x", "a=model=x", "model=%zz", "model=%00"}) {
+        EXPECT_EQ(query_value(query, "model"), "") << query;
+    }
 }
 
 TEST(RequestReader, ReadsTheSameRequestsHoweverTheyAreCut) {

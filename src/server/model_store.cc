@@ -66,18 +66,17 @@ Awaitable<Result<void>> ModelStore::create(models::Model from, models::ModelChan
     co_return co_await refresh();
 }
 
-Awaitable<Result<std::filesystem::path>> ModelStore::scratch_file() {
+Awaitable<Result<ScratchFile>> ModelStore::scratch_file() {
     const std::string name = format("{}{}-scratch-{}", models::kTemporaryPrefix, ::getpid(),
                                     scratch_files_.fetch_add(1));
     const std::filesystem::path folder = store_.root() / "blobs";
-    co_return co_await disk_.run<std::filesystem::path>(
-        [folder, name]() -> Result<std::filesystem::path> {
-            std::error_code failed;
-            std::filesystem::create_directories(folder, failed);
-            if (!failed) return folder / name;
-            return fail(Code::Unavailable,
-                        format("{} cannot be made: {}", folder.string(), failed.message()));
-        });
+    co_return co_await disk_.run<ScratchFile>([folder, name]() -> Result<ScratchFile> {
+        std::error_code failed;
+        std::filesystem::create_directories(folder, failed);
+        if (!failed) return ScratchFile(folder / name);
+        return fail(Code::Unavailable,
+                    format("{} cannot be made: {}", folder.string(), failed.message()));
+    });
 }
 
 Awaitable<Result<void>> ModelStore::refresh() {

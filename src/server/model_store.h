@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/scratch_file.h"
 #include "models/create.h"
 #include "models/store.h"
 #include "runtime/awaitable.h"
@@ -31,8 +32,8 @@ class ModelStore {
     // Makes a model of another; the files that are not ours are copied. As models::create_model.
     Awaitable<Result<void>> create(models::Model from, models::ModelChanges changes,
                                    models::ModelName name);
-    // The name of a new file beside the blobs, for what becomes one. What is left of it is pruned.
-    Awaitable<Result<std::filesystem::path>> scratch_file();
+    // Of a new name, beside the blobs: for what becomes one. What a crash leaves of it is pruned.
+    Awaitable<Result<ScratchFile>> scratch_file();
     // Looks for models anew.
     Awaitable<Result<void>> refresh();
 

@@ -2,6 +2,7 @@
 #include "api/ollama_manage.h"
 #include "backends/worker/llama_quantize.h"
 #include "base/format.h"
+#include "base/scratch_file.h"
 #include "models/create.h"
 #include "runtime/shard.h"
 #include "server/model_store.h"
@@ -29,23 +30,9 @@ Awaitable<Result<void>> quantise(boost::asio::io_context& io, const worker::Quan
     }
 }
 
-// Removed when the model has been made, or not.
-struct ScratchFile {
-    ScratchFile() = default;
-    ~ScratchFile() {
-        std::error_code ignored;
-        if (!path.empty()) std::filesystem::remove(path, ignored);
-    }
-    ScratchFile(const ScratchFile&) = delete;
-    ScratchFile& operator=(const ScratchFile&) = delete;
-    std::filesystem::path path;
-};
-
 // Weights of that type in a file beside the store's blobs.
-Awaitable<Result<std::filesystem::path>> quantised(const Gateway& gateway,
-                                                   const models::Model& from,
-                                                   const std::string& asked,
-                                                   ProgressAnswer& answer) {
+Awaitable<Result<ScratchFile>> quantised(const Gateway& gateway, const models::Model& from,
+                                         const std::string& asked, ProgressAnswer& answer) {
     const std::string_view type = worker::quantisation_named(asked);
     if (type.empty()) {
         co_return fail({.code = Code::InvalidArgument,
@@ -53,16 +40,16 @@ Awaitable<Result<std::filesystem::path>> quantised(const Gateway& gateway,
                         .param = "quantize"});
     }
     if (!from.gguf) co_return invalid("only GGUF models can be quantized");
-    CO_TRY(const std::filesystem::path file, co_await gateway.store.scratch_file());
+    CO_TRY(ScratchFile file, co_await gateway.store.scratch_file());
     CO_TRY_VOID(co_await quantise(
         gateway.workers.current_io(),
         {.program = gateway.config.llama.program().parent_path() / "llama-quantize",
          .input = from.gguf->file,
-         .output = file,
+         .output = file.path(),
          .type = type,
          .threads = runtime::cpu_quota()},
         answer));
-    co_return file;
+    co_return std::move(file);
 }
 
 Awaitable<Result<void>> create(const Gateway& gateway, ollama::CreateCall call,
@@ -78,7 +65,7 @@ Awaitable<Result<void>> create(const Gateway& gateway, ollama::CreateCall call,
     if (from == nullptr) co_return fail(unknown_model(call.from));
     ScratchFile weights;
     if (!call.quantise.empty()) {
-        CO_TRY(weights.path, co_await quantised(gateway, *from, call.quantise, answer));
+        CO_TRY(weights, co_await quantised(gateway, *from, call.quantise, answer));
     }
     CO_TRY_VOID(co_await gateway.store.create(*from,
                                               {.ollama_template = std::move(call.ollama_template),
@@ -86,7 +73,7 @@ Awaitable<Result<void>> create(const Gateway& gateway, ollama::CreateCall call,
                                                .parameters = std::move(call.parameters),
                                                .messages = std::move(call.messages),
                                                .licenses = std::move(call.licenses),
-                                               .weights = weights.path},
+                                               .weights = weights.path()},
                                               name));
     co_return co_await answer.line(ollama::encode_status("writing manifest"));
 }

@@ -7,25 +7,14 @@
 #include <mutex>
 #include <set>
 
+#include "backends/worker/byte_tokenizer.h"
+
 namespace hearth::worker {
 namespace {
 
 using namespace std::chrono_literals;
 using Ids = std::vector<std::int32_t>;
 using inference::TokenIds;
-
-class ByteTokenizer : public encoder::Tokenizer {
-  public:
-    void encode(std::string_view text, Ids& ids) const override {
-        ids.assign(1, cls_id());
-        for (const char byte : text) ids.push_back(static_cast<unsigned char>(byte));
-        ids.push_back(sep_id());
-    }
-    encoder::Encoding encode_with_offsets(std::string_view) const override { return {}; }
-    std::size_t vocabulary() const override { return 258; }
-    std::int32_t cls_id() const override { return 256; }
-    std::int32_t sep_id() const override { return 257; }
-};
 
 // The row of a text is its second and its third id, and its length; 'X' fails.
 class PlainEngine : public encoder::Engine {

@@ -6,12 +6,12 @@
 #include <cctype>
 #include <charconv>
 #include <memory>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/encoding.h"
 #include "base/format.h"
+#include "base/scratch_file.h"
 #include "runtime/child_process.h"
 
 namespace hearth::worker {
@@ -65,18 +65,6 @@ Error failure(std::string_view program, const runtime::ExitStatus& status, const
                               status.signal != 0 ? status.signal : status.code)};
 }
 
-// Removes the file unless it is kept.
-struct Unfinished {
-    explicit Unfinished(std::filesystem::path path) : file(std::move(path)) {}
-    ~Unfinished() {
-        std::error_code ignored;
-        if (!file.empty()) std::filesystem::remove(file, ignored);
-    }
-    Unfinished(const Unfinished&) = delete;
-    Unfinished& operator=(const Unfinished&) = delete;
-    std::filesystem::path file;
-};
-
 }  // namespace
 
 std::string_view quantisation_named(std::string_view text) {
@@ -120,7 +108,7 @@ std::optional<PerplexityScore> read_perplexity(std::string_view line) {
 struct LlamaQuantize::State {
     explicit State(std::filesystem::path output) : unfinished(std::move(output)) {}
 
-    Unfinished unfinished;
+    ScratchFile unfinished;
     Reason reason;
     TensorCount progress;
     std::unique_ptr<runtime::ChildProcess> child;  // last: its lines come here
@@ -159,7 +147,7 @@ Awaitable<std::optional<Result<void>>> LlamaQuantize::wait(Deadline until) {
     if (ended->code != 0) {
         co_return Result<void>(std::unexpected(failure("llama-quantize", *ended, state_->reason)));
     }
-    state_->unfinished.file.clear();
+    state_->unfinished.keep();
     co_return Result<void>();
 }
 
