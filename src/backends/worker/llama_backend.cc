@@ -135,7 +135,8 @@ Awaitable<Result<std::chrono::nanoseconds>> LlamaBackend::load(inference::LoadRe
     co_return Clock::now() - begun;
 }
 
-// A process with less context than the request wants is renewed when nobody is inside any more.
+// A process with less context than the request wants is renewed when nobody is inside any more. A
+// larger one that cannot be had is no reason to serve nobody.
 Awaitable<Result<WorkerSupervisor::Lease>> LlamaBackend::Impl::lease(const Fingerprint& fingerprint,
                                                                      inference::LoadRequest request,
                                                                      Deadline deadline) {
@@ -145,9 +146,15 @@ Awaitable<Result<WorkerSupervisor::Lease>> LlamaBackend::Impl::lease(const Finge
         CO_TRY(wanted, co_await options.memory->grow(io, request.context_min));
     }
     for (;;) {
-        CO_TRY(auto lease, co_await supervisor.lease(fingerprint, request.keep_alive, deadline));
-        if (wanted == 0 || options.memory->planned_context() >= wanted) co_return lease;
-        lease.answered();
+        auto lease = co_await supervisor.lease(fingerprint, request.keep_alive, deadline);
+        if (wanted == 0) co_return lease;
+        if (!lease) {
+            if (lease.error().code == Code::Unavailable) options.memory->shrink();
+            co_return lease;
+        }
+        options.memory->keep();
+        if (options.memory->planned_context() >= wanted) co_return lease;
+        lease->answered();
         supervisor.renew();
     }
 }

@@ -11,7 +11,7 @@ namespace hearth::worker {
 struct LlamaBackendOptions {
     bool embeds = false;                  // an embedding model, and nothing else
     std::size_t tokens_max = 0;           // of one text of an embedding model
-    std::shared_ptr<LlamaMemory> memory;  // whose context grows; null: it stays as it is
+    std::shared_ptr<LlamaMemory> memory;  // the supervisor's; null: the context never changes
 };
 
 // A GGUF model behind its llama-server process. Thread-safe; the shards and the supervisor must

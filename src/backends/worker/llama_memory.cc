@@ -21,7 +21,10 @@ DeviceBytes guess(std::uint64_t weights) {
 }  // namespace
 
 LlamaMemory::LlamaMemory(LlamaMemoryOptions options)
-    : options_(std::move(options)), context_(options_.context), planned_(options_.context) {}
+    : options_(std::move(options)),
+      context_(options_.context),
+      planned_(options_.context),
+      proven_(options_.context) {}
 
 Awaitable<Result<DeviceBytes>> LlamaMemory::bytes_with(boost::asio::io_context& io,
                                                        std::size_t context) {
@@ -80,6 +83,16 @@ Awaitable<Result<std::size_t>> LlamaMemory::grow(boost::asio::io_context& io, st
     const MutexLock lock(mutex_);
     context_ = std::max(context_, rounded);
     co_return tokens;
+}
+
+void LlamaMemory::keep() {
+    const MutexLock lock(mutex_);
+    proven_ = planned_;
+}
+
+void LlamaMemory::shrink() {
+    const MutexLock lock(mutex_);
+    context_ = proven_;
 }
 
 }  // namespace hearth::worker

@@ -41,6 +41,10 @@ class LlamaMemory {
     // (reason "model_too_large": over the budget for models).
     Awaitable<Result<std::size_t>> grow(boost::asio::io_context& io, std::size_t tokens)
         EXCLUDES(mutex_);
+    // The process that was planned last has become ready: its context is one that can be had.
+    void keep() EXCLUDES(mutex_);
+    // No process came of what was planned: back to the largest context that could be had.
+    void shrink() EXCLUDES(mutex_);
 
   private:
     Awaitable<Result<DeviceBytes>> bytes_with(boost::asio::io_context& io, std::size_t context)
@@ -49,6 +53,7 @@ class LlamaMemory {
     mutable Mutex mutex_;
     std::size_t context_ GUARDED_BY(mutex_);
     std::size_t planned_ GUARDED_BY(mutex_);
+    std::size_t proven_ GUARDED_BY(mutex_);
     // llama.cpp's answers depend on the files and flags only. At most kKnownMax of them.
     std::map<std::size_t, DeviceBytes> known_ GUARDED_BY(mutex_);
 };

@@ -83,6 +83,29 @@ TEST_F(LlamaMemoryTest, AContextOverTheBudgetIsRefusedAndChangesNothing) {
     EXPECT_EQ(memory.planned_context(), 512U);
 }
 
+TEST_F(LlamaMemoryTest, AContextThatCannotBeHadIsGivenUp) {
+    testing::TestGateway gateway;
+    auto memory = std::make_shared<LlamaMemory>(options());
+    WorkerOptions worker =
+        testing::llama_options(testing::GgufKind::Text, {.name = "tiny", .context_trained = 512});
+    worker.late_arguments = [memory]() -> std::vector<std::string> {
+        if (memory->planned_context() > 1024) return {"--no-such-flag"};
+        return memory->planned_flags();
+    };
+    worker.estimate_memory = [memory](boost::asio::io_context& io) { return memory->plan(io); };
+    worker.refused_time = 50ms;
+    MemoryLedger ledger({{"host", 1000 * kMib}}, 1s);
+    worker.ledger = &ledger;
+    testing::Served model(gateway, std::move(worker), {.memory = memory});
+    ASSERT_TRUE(model.load({.context_min = 1024}));
+    EXPECT_EQ(memory->planned_context(), 1024U);
+    const auto refused = model.load({.context_min = 4096});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::Unavailable) << refused.error().message;
+    EXPECT_TRUE(testing::eventually([&] { return model.load({}).has_value(); }, 20s));
+    EXPECT_EQ(memory->planned_context(), 1024U);
+}
+
 TEST_F(LlamaMemoryTest, WithoutItsProgramTheWeightsAreAGuess) {
     LlamaMemoryOptions described = options();
     described.fit.program = "/nowhere/llama-fit-params";
