@@ -142,11 +142,18 @@ std::filesystem::path hub_cache_folder() {
 
 }  // namespace
 
-Result<LlamaSection> LlamaSection::of_model(std::string_view name) const {
+std::vector<std::string> LlamaSection::named_models() const {
+    std::vector<std::string> names;
+    for (const std::string& entry : models) names.emplace_back(read_entry(entry).name);
+    return names;
+}
+
+Result<LlamaSection> LlamaSection::of_model(
+    const std::function<bool(std::string_view)>& is_named) const {
     LlamaSection section = *this;
     for (const std::string& entry : models) {
         const ModelKeys keys = read_entry(entry);
-        if (name != keys.name && name != std::string(keys.name) + ":latest") continue;
+        if (!is_named(keys.name)) continue;
         TRY_VOID(read_config("llama.models: " + std::string(keys.name), "llama:\n" + keys.yaml, {},
                              [&](ConfigVisitor& visitor) {
                                  visitor.section("llama", [&] { visit_process(visitor, section); });
@@ -196,9 +203,7 @@ Result<Config> parse_config(std::string_view name, std::string_view text,
     Config config;
     TRY_VOID(
         read_config(name, text, environment, [&](ConfigVisitor& keys) { visit(keys, config); }));
-    for (const std::string& entry : config.llama.models) {
-        TRY_VOID(config.llama.of_model(read_entry(entry).name));
-    }
+    TRY_VOID(config.llama.of_model([](std::string_view) { return true; }));
     return config;
 }
 

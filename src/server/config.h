@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -62,9 +63,11 @@ struct LlamaSection {
     std::chrono::milliseconds request_time{3'600'000};
 
     std::filesystem::path program() const;
-    // The section as the model of that name ("tiny:latest") sees it. Errors: InvalidArgument (an
-    // entry of `models` that cannot be read; parse_config refuses it).
-    Result<LlamaSection> of_model(std::string_view name) const;
+    // The section as one model sees it: `is_named` says which names of entries are its. Errors:
+    // InvalidArgument (an entry that cannot be read; parse_config refuses it).
+    Result<LlamaSection> of_model(const std::function<bool(std::string_view)>& is_named) const;
+    // The names in `models`.
+    std::vector<std::string> named_models() const;
 };
 
 // What models in memory may take together.

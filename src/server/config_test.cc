@@ -53,15 +53,18 @@ TEST(Config, AModelMayHaveKeysOfItsOwn) {
                      "    - tiny context=512 keep_alive=1m\n",
                      {});
     ASSERT_TRUE(config) << config.error().message;
-    const auto qwen = config->llama.of_model("qwen:30b");
-    ASSERT_TRUE(qwen);
-    EXPECT_EQ(qwen->gpu_layers, "20");
-    EXPECT_EQ(qwen->devices, "CUDA0,CUDA1");
-    EXPECT_EQ(qwen->visible_devices, "MIG-1f2e");
-    EXPECT_EQ(qwen->context, 4096U);
-    EXPECT_EQ(config->llama.of_model("tiny:latest")->context, 512U);
-    EXPECT_EQ(config->llama.of_model("tiny:latest")->keep_alive, std::chrono::minutes(1));
-    EXPECT_EQ(config->llama.of_model("other:latest")->devices, "CUDA0");
+    const auto keys_of = [&](std::string_view name) {
+        return *config->llama.of_model([&](std::string_view named) { return named == name; });
+    };
+    EXPECT_EQ(config->llama.named_models(), (std::vector<std::string>{"qwen:30b", "tiny"}));
+    const LlamaSection qwen = keys_of("qwen:30b");
+    EXPECT_EQ(qwen.gpu_layers, "20");
+    EXPECT_EQ(qwen.devices, "CUDA0,CUDA1");
+    EXPECT_EQ(qwen.visible_devices, "MIG-1f2e");
+    EXPECT_EQ(qwen.context, 4096U);
+    EXPECT_EQ(keys_of("tiny").context, 512U);
+    EXPECT_EQ(keys_of("tiny").keep_alive, std::chrono::minutes(1));
+    EXPECT_EQ(keys_of("other").devices, "CUDA0");
     EXPECT_EQ(refusal("llama: {models: ['tiny layers=3']}"),
               "llama.models: tiny line 2: unknown key llama.layers");
     EXPECT_EQ(refusal("llama: {models: ['tiny context=many']}"),

@@ -136,11 +136,12 @@ WorkerOptions llama_options(const LlamaSection& llama, const models::Model& mode
 
 }  // namespace
 
-ModelWorker model_worker(const Config& config, const models::Model& model,
-                         worker::MemoryLedger& ledger) {
+ModelWorker model_worker(const Config& config, const models::Catalogue& catalogue,
+                         const models::Model& model, worker::MemoryLedger& ledger) {
     ModelWorker worker;
     if (model.gguf) {
-        const auto llama = config.llama.of_model(model.name);
+        const auto llama = config.llama.of_model(
+            [&](std::string_view name) { return catalogue.find(name) == &model; });
         CHECK(llama);  // parse_config has read every entry
         worker.backend = {
             .embeds = embeds(model),

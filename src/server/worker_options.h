@@ -3,6 +3,7 @@
 #include "backends/worker/llama_backend.h"
 #include "backends/worker/memory_ledger.h"
 #include "backends/worker/supervisor.h"
+#include "models/catalogue.h"
 #include "models/model.h"
 #include "server/config.h"
 
@@ -14,9 +15,10 @@ struct ModelWorker {
     worker::LlamaBackendOptions backend;  // of a GGUF model
 };
 
-// The ledger must outlive what is started with the options.
-ModelWorker model_worker(const Config& config, const models::Model& model,
-                         worker::MemoryLedger& ledger);
+// `model` is one of the catalogue's, which tells what other names it has. The ledger must outlive
+// what is started with the options.
+ModelWorker model_worker(const Config& config, const models::Catalogue& catalogue,
+                         const models::Model& model, worker::MemoryLedger& ledger);
 
 // Bytes that models may take, by device. A device that the configuration does not name has none,
 // and nothing is counted on it. Entries that are no NAME=MIB are left out.

@@ -68,11 +68,12 @@ Result<std::shared_ptr<const pipeline::Target>> Workers::route(std::string_view 
     return current->entries.at(model->name).target;
 }
 
-const Workers::Entry& Workers::entry_for(const models::Model& model) {
+const Workers::Entry& Workers::entry_for(const models::Catalogue& catalogue,
+                                         const models::Model& model) {
     auto& entry = entries_[model.digest + " " + model.name];
     if (entry.supervisor != nullptr) return entry;
     const worker::WorkerMetrics counters(registry_, model.name);
-    ModelWorker worker = model_worker(config_, model, ledger_);
+    ModelWorker worker = model_worker(config_, catalogue, model, ledger_);
     entry.supervisor =
         std::make_shared<worker::WorkerSupervisor>(shards_, 0, std::move(worker.options), counters);
     entry.supervisor->start();
@@ -104,11 +105,16 @@ void Workers::scan() {
     auto next = std::make_shared<Snapshot>();
     next->catalogue = models::Catalogue::scan(sources_);
     for (const auto& model : next->catalogue.models()) {
-        next->entries.emplace(model.name, entry_for(model));
+        next->entries.emplace(model.name, entry_for(next->catalogue, model));
     }
     unload_all_but(*next);
     for (const auto& broken : next->catalogue.broken()) {
         log::warn("model refused path={} reason=\"{}\"", broken.path.string(), broken.reason);
+    }
+    for (const std::string& name : config_.llama.named_models()) {
+        if (!name.empty() && next->catalogue.find(name) == nullptr) {
+            log::warn("llama.models has keys for a model that is not there model={}", name);
+        }
     }
     log::info("models found count={} refused={}", next->catalogue.models().size(),
               next->catalogue.broken().size());

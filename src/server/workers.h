@@ -68,7 +68,8 @@ class Workers {
   private:
     void scan() REQUIRES(scan_mutex_);
     void unload_all_but(const Snapshot& kept) REQUIRES(scan_mutex_);
-    const Entry& entry_for(const models::Model& model) REQUIRES(scan_mutex_);
+    const Entry& entry_for(const models::Catalogue& catalogue, const models::Model& model)
+        REQUIRES(scan_mutex_);
 
     const Config& config_;
     runtime::Shards& shards_;

@@ -320,7 +320,7 @@ TEST_F(Generation, TellsTheEnginesProperties) {
 }
 
 TEST_F(Generation, GivesARequestTheContextItAsksFor) {
-    const ServerProcess server(options({"HEARTH_LLAMA__CONTEXT=512"}));
+    const ServerProcess server(options({"HEARTH_LLAMA__MODELS=Tiny-Text context=512"}));
     std::string longer;
     for (int i = 0; i < 700; ++i) longer += "word ";
     const auto asked = [&](std::size_t context) {
