@@ -19,6 +19,7 @@ namespace hearth::http {
 namespace {
 
 constexpr std::size_t kGatherMax = 64 << 10;
+constexpr std::size_t kTimedBytes = 1 << 20;   // of a streamed body, in body_time
 constexpr std::size_t kPendingKept = 1 << 10;  // of an idle connection
 constexpr int kRequestsPerTurn = 64;
 constexpr std::chrono::seconds kLingerTime{2};
@@ -70,7 +71,8 @@ Awaitable<void> Connection::run() {
         }
     }
     if (!co_await flush()) co_return;
-    if (!socket_.peer_closed() && reader_ && reader_->has_input()) co_await linger();
+    const bool unread = reader_ && (reader_->has_input() || reader_->in_streamed_body());
+    if (!socket_.peer_closed() && unread) co_await linger();
 }
 
 // Reads as long as there is something, without waiting.
@@ -245,12 +247,55 @@ const Request& Connection::request() const { return reader_->request(); }
 
 Request Connection::take_request() { return std::move(reader_->request()); }
 
+Awaitable<Result<std::string>> Connection::read_body() {
+    std::string& body = reader_->request().body;
+    if (phase_end_ == Clock::time_point::max() || piece_bytes_ >= kTimedBytes) {
+        phase_end_ = Clock::now() + shard_.options().body_time;
+        piece_bytes_ = 0;
+    }
+    for (;;) {
+        const Step step = reader_->next_piece();
+        if (step == Step::Bad) {
+            keep_ = false;
+            co_return fail(Code::InvalidArgument, std::string(reader_->refusal().message));
+        }
+        if (!body.empty() || step == Step::Done) break;
+        CO_TRY_VOID(co_await receive_piece(phase_end_));
+    }
+    if (!reader_->in_streamed_body()) phase_end_ = Clock::time_point::max();
+    piece_bytes_ += body.size();
+    co_return std::exchange(body, {});
+}
+
+Awaitable<Result<void>> Connection::receive_piece(Clock::time_point until) {
+    if (reader_->take_continue()) pending_ += kContinue;
+    if (!co_await flush()) co_return gone();
+    auto& buffer = shard_.receive_buffer();
+    for (;;) {
+        const Socket::Read got = socket_.read(buffer.data(), buffer.size());
+        if (got.size > 0) {
+            (void)reader_->feed({buffer.data(), got.size});
+            co_return Result<void>();
+        }
+        if (got.io != Socket::Io::WouldBlock) break;
+        const Wake wake = co_await socket_.wait_readable(until);
+        if (wake == Wake::TimedOut) {
+            keep_ = false;
+            co_return fail(Code::DeadlineExceeded, "the body comes too slowly");
+        }
+        if (wake == Wake::Cancelled) break;
+    }
+    keep_ = false;
+    co_return gone();
+}
+
 Result<void> Connection::gone() const {
     return fail(Code::Cancelled, late_ ? "the client reads too slowly" : "the client has left");
 }
 
 void Connection::open_answer(const Response& response, std::string& out, Delimiter delimiter) {
-    if (shard_.draining()) keep_ = false;
+    // What is left of a streamed body is not read to its end only to be thrown away.
+    if (shard_.draining() || reader_->in_streamed_body()) keep_ = false;
     const auto asked = response.headers.find("connection");
     if (asked && equal_ignoring_case(*asked, "close")) keep_ = false;
     std::string_view connection;

@@ -42,6 +42,7 @@ class Connection final : public Exchange {
 
     const Request& request() const override;
     Request take_request() override;
+    Awaitable<Result<std::string>> read_body() override;
     Awaitable<Result<void>> send(Response response) override;
     Awaitable<Result<void>> start(Response head) override;
     Awaitable<Result<void>> write(std::string_view bytes) override;
@@ -61,6 +62,7 @@ class Connection final : public Exchange {
     Awaitable<Input> wait_for_request();
     Input on_time_out();
     Clock::time_point input_deadline();
+    Awaitable<Result<void>> receive_piece(Clock::time_point until);
     Awaitable<void> handle();
     Awaitable<void> repair(std::exception_ptr failure);
     Awaitable<void> refuse();
@@ -78,6 +80,7 @@ class Connection final : public Exchange {
     std::unique_ptr<RequestReader> reader_;  // lent by the shard while there is something to read
     std::string pending_;                    // written, not sent; goes first
     Clock::time_point phase_end_ = Clock::time_point::max();
+    std::size_t piece_bytes_ = 0;  // of a streamed body since phase_end_ was set
     int requests_in_turn_ = 0;
     Answer answer_ = Answer::None;
     bool keep_ = true;       // the connection may serve another request

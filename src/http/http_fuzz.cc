@@ -2,7 +2,9 @@
 // must not depend on where the bytes were cut.
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -55,13 +57,24 @@ void note(std::string& log, const Request& request) {
     CHECK(!request.path.contains('\0'));
 }
 
-std::string read_requests(Cutter input) {
-    RequestReader reader(kLimits);
+const std::function<bool(const Request&)> kAny = [](const Request&) { return true; };
+
+std::string read_requests(Cutter input, bool streamed) {
+    ReadLimits limits = kLimits;
+    if (streamed) limits.streams_body = &kAny;
+    RequestReader reader(limits);
+    std::string body;
     std::string log;
     while (!input.done()) {
         const std::string piece = input.next();
         auto step = reader.feed(piece);
         while (step == RequestReader::Step::Done) {
+            if (streamed) {
+                step = reader.next_piece();
+                body += std::exchange(reader.request().body, {});
+                if (step != RequestReader::Step::Done) break;
+                reader.request().body = std::exchange(body, {});
+            }
             note(log, reader.request());
             log += reader.keep_alive() ? "+" : "-";
             step = reader.next();
@@ -129,9 +142,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view sizes = all.substr(1, cuts);
     const std::string_view bytes = all.substr(1 + cuts);
     switch (std::uint8_t(all[0]) / 8 % 3) {
-        case 0:
-            CHECK(read_requests(Cutter(sizes, bytes)) == read_requests(Cutter({}, bytes)));
+        case 0: {
+            const bool streamed = std::uint8_t(all[0]) >= 128;
+            CHECK(read_requests(Cutter(sizes, bytes), streamed) ==
+                  read_requests(Cutter({}, bytes), streamed));
             break;
+        }
         case 1: {
             const Method method = std::uint8_t(all[0]) >= 128 ? Method::Head : Method::Get;
             CHECK(read_reply(Cutter(sizes, bytes), method) ==

@@ -34,6 +34,7 @@ RequestReader::Step RequestReader::feed(std::string_view bytes) {
     switch (phase_) {
         case Phase::Head: break;
         case Phase::Body: return body(bytes);
+        case Phase::Streamed: keep(bytes); return Step::Done;
         case Phase::Done: keep(bytes); return Step::Done;
         case Phase::Bad: return Step::Bad;
     }
@@ -80,11 +81,21 @@ RequestReader::Step RequestReader::head(std::string_view bytes) {
     keep_alive_ = parser_.persistent();
     request_.body.clear();
     const std::string_view rest = bytes.substr(parser_.size());
+    streamed_ = limits_.streams_body != nullptr && *limits_.streams_body &&
+                (*limits_.streams_body)(request_);
     if (const Step step = begin_body(); step != Step::More) {
         if (step == Step::Done) keep(rest);
         return step;
     }
-    return body(rest);
+    if (!streamed_) return body(rest);
+    phase_ = Phase::Streamed;
+    keep(rest);
+    return Step::Done;
+}
+
+RequestReader::Step RequestReader::next_piece() {
+    if (phase_ != Phase::Streamed) return phase_ == Phase::Done ? Step::Done : Step::Bad;
+    return body(std::string_view(input_).substr(input_begin_));
 }
 
 RequestReader::Step RequestReader::begin_body() {
@@ -94,8 +105,11 @@ RequestReader::Step RequestReader::begin_body() {
         phase_ = Phase::Done;
         return Step::Done;
     }
-    if (left_ > limits_.body_bytes_max) {
+    if (left_ > limits_.body_bytes_max && !streamed_) {
         return refuse({.status = 413, .message = "the body is too large"});
+    }
+    if (streamed_ && framing.gzip) {
+        return refuse({.status = 415, .message = "this body may not be compressed"});
     }
     phase_ = Phase::Body;
     body_received_ = 0;
@@ -137,7 +151,7 @@ RequestReader::Step RequestReader::take_chunks(std::string_view& bytes) {
 
 RequestReader::Step RequestReader::append(std::string_view piece) {
     body_received_ += piece.size();
-    if (body_received_ > limits_.body_bytes_max) {
+    if (body_received_ > limits_.body_bytes_max && !streamed_) {
         return refuse({.status = 413, .message = "the body is too large"});
     }
     if (!gunzip_) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,8 @@ namespace hearth::http {
 struct ReadLimits {
     std::size_t header_bytes_max = 64 << 10;
     std::size_t body_bytes_max = 64 << 20;
+    // Whether a body is read by next_piece() and has no limit; must outlive the reader. Null: none.
+    const std::function<bool(const Request&)>* streams_body = nullptr;
 };
 
 // Turns the bytes of one connection into requests, one after the other, however they are cut. Knows
@@ -33,6 +36,9 @@ class RequestReader {
     Step feed(std::string_view bytes);
     // Starts with the next request, from the bytes left by the last one.
     Step next();
+    // A streamed body, after the Done of its head: moves what feed() has taken into request().body,
+    // which the caller empties. Done: that was the end.
+    Step next_piece();
 
     // A large body of known length is read straight to where it belongs: where to put bytes, empty
     // when they should go through feed(). Then received() says how many were put there.
@@ -46,6 +52,7 @@ class RequestReader {
     // The request is HEAD; known as soon as its head is read, and also after it was moved away.
     bool is_head() const { return in_body_or_done() && parser_.method() == Method::Head; }
     bool in_body() const { return phase_ == Phase::Body; }
+    bool in_streamed_body() const { return phase_ == Phase::Streamed; }
     // True once, when the client waits for "100 Continue" before it sends the body.
     bool take_continue();
     // Bytes of a request have come that is not complete, or of the next one after Done.
@@ -55,9 +62,11 @@ class RequestReader {
     void shrink();
 
   private:
-    enum class Phase : std::uint8_t { Head, Body, Done, Bad };
+    enum class Phase : std::uint8_t { Head, Body, Streamed, Done, Bad };
 
-    bool in_body_or_done() const { return phase_ == Phase::Body || phase_ == Phase::Done; }
+    bool in_body_or_done() const {
+        return phase_ == Phase::Body || phase_ == Phase::Streamed || phase_ == Phase::Done;
+    }
     Step refuse(Refusal refusal);
     Step head(std::string_view bytes);
     Step body(std::string_view bytes);
@@ -76,6 +85,7 @@ class RequestReader {
     Refusal refusal_;
     bool keep_alive_ = false;
     bool continue_due_ = false;
+    bool streamed_ = false;
     std::uint64_t left_ = 0;         // of a body of known length
     std::size_t body_received_ = 0;  // before unpacking
     std::string input_;              // received and not yet understood, from input_begin_ on

@@ -16,14 +16,18 @@ class Shards;
 
 namespace hearth::http {
 
+// Whether a request's body is handed to the handler as it comes; asked when its head has come.
+using StreamsBody = std::function<bool(const Request& head)>;
+
 struct ServerOptions {
     std::size_t header_bytes_max = 64 << 10;        // request line and all fields
     std::size_t body_bytes_max = 64 << 20;          // after decompression; over it: 413
     std::size_t connections_max = 20'000;           // per server; over it: 503 and close
     std::chrono::milliseconds header_time{10'000};  // first byte of a request to end of its header
-    std::chrono::milliseconds body_time{60'000};    // end of header to end of body
+    std::chrono::milliseconds body_time{60'000};    // end of header to end of body, or a MiB of it
     std::chrono::milliseconds idle_time{75'000};    // keep-alive silence between requests
     std::chrono::milliseconds write_time{30'000};   // without progress: the client took no byte
+    StreamsBody streams_body = nullptr;             // null: none
 };
 
 // The answer side of one exchange. Exactly one of send() or start()..finish() is used. Shard-local;
@@ -35,6 +39,11 @@ class Exchange {
     virtual const Request& request() const = 0;
     // The request may be moved from (its body is large).
     virtual Request take_request() = 0;
+    // Of a request whose body is streamed: the next piece, at most 64 KiB as sent; empty: its end.
+    // However long it is, the handler says when it is too long. What it leaves unread ends the
+    // connection. Errors: Cancelled (the client has left), DeadlineExceeded (less than a MiB in
+    // body_time), InvalidArgument (malformed).
+    virtual Awaitable<Result<std::string>> read_body() = 0;
     virtual Awaitable<Result<void>> send(Response response) = 0;
     // Begins a chunked reply (event streams, NDJSON); `head.body` must be empty.
     virtual Awaitable<Result<void>> start(Response head) = 0;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <regex>
 #include <stdexcept>
@@ -49,6 +50,23 @@ inline Awaitable<void> stream(Exchange& exchange, Seen& seen, int pieces, std::s
     (void)co_await exchange.finish();
 }
 
+// Answers how many bytes came, and a sum of them that knows their order.
+inline Awaitable<void> take_upload(Exchange& exchange) {
+    std::size_t count = 0;
+    std::uint32_t sum = 0;
+    for (;;) {
+        const auto piece = co_await exchange.read_body();
+        if (!piece) {
+            (void)co_await exchange.send(text(piece.error().message, 400));
+            co_return;
+        }
+        if (piece->empty()) break;
+        count += piece->size();
+        for (const char byte : *piece) sum = sum * 31 + std::uint8_t(byte);
+    }
+    (void)co_await exchange.send(text(std::to_string(count) + " " + std::to_string(sum)));
+}
+
 inline Awaitable<void> answer(Exchange& exchange, Seen& seen) {
     ++seen.calls;
     CountEnd at_end{seen};
@@ -56,6 +74,10 @@ inline Awaitable<void> answer(Exchange& exchange, Seen& seen) {
     const std::string path = request.path;
     if (path == "/echo") {
         (void)co_await exchange.send(text(exchange.take_request().body));
+    } else if (path == "/upload") {
+        co_await take_upload(exchange);
+    } else if (path == "/upload/refused") {
+        (void)co_await exchange.send(text("no", 403));
     } else if (path == "/target") {
         (void)co_await exchange.send(
             text(request.path + "|" + request.query + "|" + request.target));
@@ -100,12 +122,17 @@ inline Awaitable<void> answer(Exchange& exchange, Seen& seen) {
 // A running server on a free port of the loopback address.
 struct TestServer {
     explicit TestServer(ServerOptions options = {}, std::size_t count = 1)
-        : shards(count),
-          server(shards, options, [this](Exchange& exchange) { return answer(exchange, seen); }) {
+        : shards(count), server(shards, with_uploads(options), [this](Exchange& exchange) {
+              return answer(exchange, seen);
+          }) {
         shards.start();
         address = server.listen("127.0.0.1:0").value_or("none");
     }
     ~TestServer() { server.stop(std::chrono::milliseconds(0)); }
+    static ServerOptions with_uploads(ServerOptions options) {
+        options.streams_body = [](const Request& head) { return head.path.starts_with("/upload"); };
+        return options;
+    }
 
     RawSocket connect() const { return RawSocket::connect(address); }
     // The whole answer to `bytes`, until the server closes.

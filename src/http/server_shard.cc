@@ -143,7 +143,8 @@ std::unique_ptr<RequestReader> ServerShard::lend_reader() {
     if (spare_readers_.empty()) {
         return std::make_unique<RequestReader>(
             ReadLimits{.header_bytes_max = common_.options.header_bytes_max,
-                       .body_bytes_max = common_.options.body_bytes_max});
+                       .body_bytes_max = common_.options.body_bytes_max,
+                       .streams_body = &common_.options.streams_body});
     }
     auto reader = std::move(spare_readers_.back());
     spare_readers_.pop_back();
