@@ -28,8 +28,11 @@ double seconds(std::chrono::steady_clock::duration time) {
 
 }  // namespace
 
-MemoryLedger::MemoryLedger(DeviceBytes budget, std::chrono::milliseconds patience)
-    : budget_(std::move(budget)), patience_(patience) {}
+MemoryLedger::MemoryLedger(DeviceBytes budget, std::chrono::milliseconds patience,
+                           metrics::Registry* registry)
+    : budget_(std::move(budget)), patience_(patience), metrics_(registry) {
+    metrics_.budget(budget_);
+}
 
 MemoryLedger::Grant::Grant(Grant&& other) noexcept
     : owner_(std::exchange(other.owner_, nullptr)), id_(other.id_) {}
@@ -42,8 +45,8 @@ MemoryLedger::Grant& MemoryLedger::Grant::operator=(Grant&& other) noexcept {
     return *this;
 }
 
-void MemoryLedger::Grant::release() {
-    if (owner_ != nullptr) std::exchange(owner_, nullptr)->release(id_);
+void MemoryLedger::Grant::release(std::string_view why) {
+    if (owner_ != nullptr) std::exchange(owner_, nullptr)->release(id_, why);
 }
 
 // A place in the queue, however its coroutine ends.
@@ -103,7 +106,9 @@ std::optional<MemoryLedger::Grant> MemoryLedger::try_grant(const Waiter& waiter)
     if (!fits(waiter)) return std::nullopt;
     const std::uint64_t id = ++last_id_;
     for (const auto& [device, count] : waiter.request->need) used_[device] += count;
-    note(waiter.request->model, format("loads with {}", describe(waiter.request->need)));
+    const Request& request = *waiter.request;
+    note(request.model, format("loads with {}: {}", describe(request.need), request.why));
+    metrics_.loads(request.model, request.need);
     held_[id].request = *waiter.request;
     return Grant(*this, id);
 }
@@ -207,6 +212,7 @@ void MemoryLedger::leave(Held& held, const Waiter& waiter, Clock::time_point now
     held.asked = now;
     held.draining = !idle;
     ++evictions_;
+    metrics_.evicted(held.request.model, idle.has_value());
     std::string why = format("leaves for {}: ", waiter.request->model);
     if (idle) {
         why += format("idle for {:.1f} s", seconds(now - *idle));
@@ -225,10 +231,12 @@ void MemoryLedger::note(const std::string& model, std::string what) {
     if (events_.size() > kEventsMax) events_.pop_front();
 }
 
-void MemoryLedger::release(std::uint64_t id) {
+void MemoryLedger::release(std::uint64_t id, std::string_view why) {
     {
         const MutexLock lock(mutex_);
         const auto held = held_.find(id);
+        note(held->second.request.model, format("is gone: {}", why));
+        metrics_.gone(held->second.request.model, held->second.request.need);
         for (const auto& [device, count] : held->second.request.need) used_[device] -= count;
         held_.erase(held);
     }
@@ -256,6 +264,7 @@ std::vector<MemoryLedger::Entry> MemoryLedger::entries() const {
     for (const auto& [id, held] : held_) {
         entries.push_back({.model = held.request.model,
                            .bytes = held.request.need,
+                           .why = held.request.why,
                            .leaving = held.asked.has_value()});
     }
     return entries;

@@ -9,9 +9,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backends/worker/eviction.h"
+#include "backends/worker/memory_metrics.h"
 #include "backends/worker/wake.h"
 #include "base/error.h"
 #include "base/thread_safety.h"
@@ -43,8 +45,10 @@ class MemoryLedger {
   public:
     using Clock = std::chrono::steady_clock;
 
+    // The registry, if any, must outlive it.
     explicit MemoryLedger(DeviceBytes budget,
-                          std::chrono::milliseconds patience = std::chrono::seconds(5));
+                          std::chrono::milliseconds patience = std::chrono::seconds(5),
+                          metrics::Registry* registry = nullptr);
 
     // The right to the memory, until it ends. The ledger must outlive it.
     class Grant {
@@ -53,11 +57,12 @@ class MemoryLedger {
         ~Grant() { release(); }
         Grant(Grant&& other) noexcept;
         Grant& operator=(Grant&& other) noexcept;
+        // Ends it; `why` is for events(): "exited with code 1".
+        void release(std::string_view why = "not needed any more");
 
       private:
         friend class MemoryLedger;
         Grant(MemoryLedger& owner, std::uint64_t id) : owner_(&owner), id_(id) {}
-        void release();
         MemoryLedger* owner_ = nullptr;
         std::uint64_t id_ = 0;
     };
@@ -67,6 +72,7 @@ class MemoryLedger {
         DeviceBytes need;
         std::chrono::milliseconds reload_time{0};  // how long it took last, or about
         MemoryHolder* holder = nullptr;            // must outlive the grant
+        std::string why = "asked for";             // for events()
     };
 
     // The TooLarge of reserve(), without waiting.
@@ -80,15 +86,18 @@ class MemoryLedger {
     struct Entry {
         std::string model;
         DeviceBytes bytes;
+        std::string why;  // it was loaded
         bool leaving = false;
     };
     // Why memory changed hands; the newest kEventsMax.
     struct Event {
         std::chrono::system_clock::time_point when;
         std::string model;
-        std::string what;  // "loads with 1.2 GiB", "leaves for NAME: idle for 73 s"
+        // "loads with 120 MiB on host: asked for", "leaves for NAME: idle for 73.0 s",
+        // "is gone: killed by signal 9"
+        std::string what;
     };
-    static constexpr std::size_t kEventsMax = 256;
+    static constexpr std::size_t kEventsMax = 512;
 
     const DeviceBytes& budget() const { return budget_; }
     std::vector<Entry> entries() const EXCLUDES(mutex_);
@@ -118,11 +127,12 @@ class MemoryLedger {
     DeviceBytes leaving() const REQUIRES(mutex_);
     void leave(Held& held, const Waiter& waiter, Clock::time_point now) REQUIRES(mutex_);
     void note(const std::string& model, std::string what) REQUIRES(mutex_);
-    void release(std::uint64_t id) EXCLUDES(mutex_);
+    void release(std::uint64_t id, std::string_view why) EXCLUDES(mutex_);
     Error no_room(const Request& request) const EXCLUDES(mutex_);
 
     const DeviceBytes budget_;
     const std::chrono::milliseconds patience_;
+    const MemoryMetrics metrics_;
     Wake wake_;
 
     mutable Mutex mutex_;

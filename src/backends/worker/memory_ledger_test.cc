@@ -110,7 +110,7 @@ TEST_F(MemoryLedgerTest, GrantsUpToTheBudgetAndTakesBack) {
     EXPECT_EQ(used(), 6 * kMib);
     EXPECT_TRUE(take("c", host(4)));
     EXPECT_TRUE(take("nothing", {}));
-    EXPECT_TRUE(noted("a", "loads with 4 MiB on host"));
+    EXPECT_TRUE(noted("a", "loads with 4 MiB on host: asked for"));
     EXPECT_EQ(ledger_->evictions(), 0U);
 }
 
@@ -341,8 +341,10 @@ TEST_F(MemoryLedgerTest, KeepsTheNewestEventsUpToABound) {
     }
     const auto events = ledger_->events();
     ASSERT_EQ(events.size(), MemoryLedger::kEventsMax);
-    EXPECT_EQ(events.front().model, "m1");
+    // Each has loaded and gone.
+    EXPECT_EQ(events.front().model, format("m{}", MemoryLedger::kEventsMax / 2 + 1));
     EXPECT_EQ(events.back().model, format("m{}", MemoryLedger::kEventsMax));
+    EXPECT_EQ(events.back().what, "is gone: not needed any more");
 }
 
 // A model that leaves when it is asked, from whatever thread.

@@ -15,6 +15,7 @@
 #include "backends/worker/memory_ledger.h"
 #include "backends/worker/protocol.h"
 #include "backends/worker/socket_dir.h"
+#include "backends/worker/worker_end.h"
 #include "base/format.h"
 #include "http/client.h"
 #include "runtime/child_process.h"
@@ -38,25 +39,6 @@ constexpr auto kExitNoticeTime = std::chrono::milliseconds(100);
 // A broken connection is a death when the process's end follows this soon.
 constexpr auto kDeathNoticeTime = std::chrono::seconds(2);
 constexpr std::size_t kStartFailuresPatience = 3;
-
-// Why a process must end, or has.
-enum class End { Exited, Retired, NeverReady, Silent, Hung };
-
-std::string_view to_string(End end) {
-    switch (end) {
-        case End::Exited: return "exited";
-        case End::Retired: return "retired";
-        case End::NeverReady: return "never-ready";
-        case End::Silent: return "silent";
-        case End::Hung: return "hung";
-    }
-    return "unknown";
-}
-
-std::string describe(const ExitStatus& status) {
-    if (status.signal != 0) return format("killed by signal {}", status.signal);
-    return format("exited with code {}", status.code);
-}
 
 std::uint64_t resident_bytes(int pid) {
     std::ifstream statm(format("/proc/{}/statm", pid));
@@ -125,6 +107,7 @@ struct WorkerSupervisor::Impl final : MemoryHolder {
     Awaitable<void> control_task();
     Awaitable<bool> take_memory();
     Awaitable<Result<MemoryLedger::Grant>> reserve_memory();
+    std::string_view why_now() const;
     Awaitable<void> pause();
     Awaitable<void> run_worker();
     Result<void> start_child();
@@ -156,6 +139,7 @@ struct WorkerSupervisor::Impl final : MemoryHolder {
     std::optional<ExitStatus> exited;
     std::string last_line;
     bool explained = false;    // last_line says why the process ends
+    std::string departure;     // how the last process ended
     std::size_t failures = 0;  // in a row
     std::minstd_rand random{std::random_device{}()};
 
@@ -251,7 +235,7 @@ Awaitable<void> WorkerSupervisor::Impl::control_task() {
         co_await pause();
         if (stopping || !co_await take_memory()) continue;
         if (!stopping) co_await run_worker();
-        grant = {};
+        grant.release(departure);
     }
     directory = {};
 }
@@ -278,9 +262,18 @@ Awaitable<bool> WorkerSupervisor::Impl::take_memory() {
 
 Awaitable<Result<MemoryLedger::Grant>> WorkerSupervisor::Impl::reserve_memory() {
     CO_TRY(DeviceBytes need, co_await options.estimate_memory(shards.io(shard)));
-    co_return co_await options.ledger->reserve(
-        {.model = options.model, .need = std::move(need), .reload_time = load_time, .holder = this},
-        Deadline::after(options.memory_time), [this] { return stopping || admission.unwanted(); });
+    co_return co_await options.ledger->reserve({.model = options.model,
+                                                .need = std::move(need),
+                                                .reload_time = load_time,
+                                                .holder = this,
+                                                .why = std::string(why_now())},
+                                               Deadline::after(options.memory_time),
+                                               [this] { return stopping || admission.unwanted(); });
+}
+
+std::string_view WorkerSupervisor::Impl::why_now() const {
+    if (failures > 0) return "its process ended";
+    return options.eager && generation == 0 ? "preloaded" : "asked for";
 }
 
 // Between a failure and the next start.
@@ -438,6 +431,7 @@ Awaitable<void> WorkerSupervisor::Impl::end_process(const Life& life) {
 void WorkerSupervisor::Impl::conclude(const Life& life) {
     if (life.end == End::Retired) {
         failures = 0;
+        departure = stopping ? "the server stops" : "unloaded";
         admission.bury_retired(generation);
         admission.enter(WorkerState::Unloaded);
         log::info("worker unloaded model={} generation={}", options.model, generation);
@@ -446,8 +440,11 @@ void WorkerSupervisor::Impl::conclude(const Life& life) {
     admission.bury_dead(generation, life.stuck_since);
     if (!life.ready_at && exited && exited->code == options.kind->refused_exit) {
         failures = 0;
+        departure = "its file was refused";
         log::error("worker refused its model model={} reason=\"{}\"", options.model, last_line);
-        admission.refuse(refusal(last_line.empty() ? "the worker refused the model" : last_line));
+        std::string why = last_line.empty() ? "the worker refused the model" : last_line;
+        why += advice_after(life.end, exited, last_line);
+        admission.refuse(refusal(std::move(why)));
         return;
     }
     conclude_failure(life);
@@ -458,10 +455,12 @@ void WorkerSupervisor::Impl::conclude_failure(const Life& life) {
     failures = was_stable ? 1 : failures + 1;
     ++restarts;
     metrics.restarts.add();
-    const std::string how = exited ? describe(*exited) : std::string("could not be started");
+    const std::string how = exited ? describe(*exited) : "could not be started";
+    departure = how;
     log::error("worker ended model={} generation={} why={} status=\"{}\" failures={} last=\"{}\"",
                options.model, generation, to_string(life.end), how, failures, last_line);
-    const std::string message = last_line.empty() ? how : format("{} ({})", last_line, how);
+    std::string message = last_line.empty() ? how : format("{} ({})", last_line, how);
+    message += advice_after(life.end, exited, last_line);
     if (!life.ready_at && failures >= kStartFailuresPatience) {
         admission.give_up_waiting(message);
     } else {
