@@ -9,7 +9,7 @@ void settle(const ModelMetrics& metrics, const Result<inference::EmbedReply>& re
             Clock::duration took) {
     metrics.seconds.observe(std::chrono::duration<double>(took).count());
     if (!reply) {
-        metrics.failed.add();
+        (reply.error().code == Code::Cancelled ? metrics.left : metrics.failed).add();
         return;
     }
     double tokens = 0;
@@ -40,6 +40,21 @@ class MeteringSink final : public inference::Sink {
     inference::Sink& next_;
     Clock::time_point first_{};
     Clock::time_point last_{};
+};
+
+// A caller who leaves ends the coroutine that serves it by an exception: counted all the same.
+class Unsettled {
+  public:
+    explicit Unsettled(const metrics::Counter& left) : left_(&left) {}
+    ~Unsettled() {
+        if (left_ != nullptr) left_->add();
+    }
+    Unsettled(const Unsettled&) = delete;
+    Unsettled& operator=(const Unsettled&) = delete;
+    void settled() { left_ = nullptr; }
+
+  private:
+    const metrics::Counter* left_;
 };
 
 double seconds_of(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
@@ -99,6 +114,8 @@ ModelMetrics::ModelMetrics(metrics::Registry& registry, const std::string& model
                                  {{"model", model}, {"operation", "embed"}, {"outcome", "ok"}})),
       failed(registry.counter("hearth_requests_total", "Requests by model and outcome",
                               {{"model", model}, {"operation", "embed"}, {"outcome", "error"}})),
+      left(registry.counter("hearth_requests_total", "Requests by model and outcome",
+                            {{"model", model}, {"operation", "embed"}, {"outcome", "left"}})),
       texts(registry.counter("hearth_embedding_texts_total", "Texts embedded", {{"model", model}})),
       tokens(registry.counter("hearth_embedding_tokens_total",
                               "Tokens embedded, special tokens included", {{"model", model}})),
@@ -111,7 +128,9 @@ Awaitable<Result<Served>> Serve::embed(inference::EmbedRequest request, Deadline
     CO_TRY(const auto target, route_(request.model));
     const auto routed = Clock::now();
     // call: with the caller's deadline; retries belong to the backend, which knows what was sent.
+    Unsettled unsettled(target->metrics.left);
     auto reply = co_await target->backend->embed(std::move(request), deadline);
+    unsettled.settled();
     const auto called = Clock::now();
     // settle: every outcome is counted, failures too.
     settle(target->metrics, reply, called - start);
@@ -132,7 +151,9 @@ Awaitable<Result<inference::GenerateReply>> Serve::generate(inference::GenerateR
     const inference::BackendInfo info = target->backend->info();
     sink.begin({.model = info.model, .backend = info.name});
     MeteringSink metered(sink);
+    Unsettled unsettled(target->generate_metrics.left);
     auto reply = co_await target->backend->generate(std::move(request), metered, deadline);
+    unsettled.settled();
     settle(target->generate_metrics, reply, metered, start);
     co_return reply;
 }

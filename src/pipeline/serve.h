@@ -21,6 +21,7 @@ struct ModelMetrics {
     ModelMetrics(metrics::Registry& registry, const std::string& model);
     metrics::Counter succeeded;
     metrics::Counter failed;
+    metrics::Counter left;  // by callers before the end
     metrics::Counter texts;
     metrics::Counter tokens;
     metrics::Histogram seconds;
