@@ -6,8 +6,7 @@ LLAMA_PROGRAMS=(
 )
 # Vocabularies, chat templates and the server's own tests, which the tests here use.
 LLAMA_SHARED=(
-    models/ggml-vocab-qwen2.gguf models/ggml-vocab-bert-bge.gguf models/templates/Qwen-Qwen2.5-7B-Instruct.jinja
-    models/templates/Qwen-Qwen3-0.6B.jinja tools/server/tests
+    models/ggml-vocab-qwen2.gguf models/ggml-vocab-bert-bge.gguf models/templates tools/server/tests
 )
 LLAMA_BUILD=$HEARTH_PREFIX/build/llama
 LLAMA_LOG=$HEARTH_PREFIX/build/llama.log

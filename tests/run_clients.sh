@@ -88,6 +88,7 @@ node=$(node_client)
 # Node finds packages from the script's own folder upward.
 cp tests/clients/*.mjs "$node"
 start_server
+export HEARTH_CLIENT_MODELS=$work/models
 run_client "$python" tests/clients/openai_client.py
 run_client "$python" tests/clients/ollama_client.py
 run_client "$python" tests/clients/dialects.py

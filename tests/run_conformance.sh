@@ -37,7 +37,7 @@ python=$(python_environment conformance tests/conformance/requirements.txt)
 copy_tests
 export LLAMA_SERVER_BIN_PATH=$here/llama_server PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
 export HEARTH_CONFORMANCE_PROGRAMS=$build HEARTH_CONFORMANCE_SCRATCH=$work/scratch
-export HEARTH_CONFORMANCE_LLAMA=$llama HEARTH_CONFORMANCE_TALLY=$work/tally.txt
+export HEARTH_CONFORMANCE_TALLY=$work/tally.txt
 report=(--tb short)
 if [[ ${HEARTH_CONFORMANCE:-} == open ]]; then report=(--tb line --show-capture no); fi
 set -m # a process group of its own, which finish ends

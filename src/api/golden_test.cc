@@ -135,7 +135,7 @@ std::string encode_ps(const Arguments& arguments) {
     std::vector<RunningModel> running;
     for (const auto& model : models) {
         running.push_back({.model = &model,
-                           .resident_bytes = 123'456'789,
+                           .memory_bytes = 123'456'789,
                            .expires_unix_ns = 1'795'231'500'000'000'000});
     }
     if (!running.empty()) running.back().expires_unix_ns = kNever;

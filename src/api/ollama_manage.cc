@@ -42,6 +42,19 @@ Result<std::vector<std::string>> licenses_of(const json::object& body) {
     return licenses;
 }
 
+// Names of files and their digests.
+Result<std::map<std::string, std::string>> files_of(const json::object& body,
+                                                    std::string_view name) {
+    std::map<std::string, std::string> files;
+    const json::value* given = find(body, name);
+    if (given == nullptr) return files;
+    for (const auto& [file, digest] : given->get_object()) {
+        if (!digest.is_string()) return fail(must_be(name, "an object of digests"));
+        files.emplace(file, digest.get_string());
+    }
+    return files;
+}
+
 Result<std::string> model_of(const json::object& body) {
     std::string model = text_of(body, "model");
     if (model.empty()) model = text_of(body, "name");
@@ -90,20 +103,16 @@ Result<CopyCall> parse_copy(std::string_view text) {
 Result<CreateCall> parse_create(std::string_view text) {
     TRY(const json::object body, read_object(text));
     TRY_VOID(check_members(body, kCreate));
-    for (const std::string_view member : {"files", "adapters"}) {
-        const json::value* files = find(body, member);
-        if (files != nullptr && !files->get_object().empty()) {
-            return fail({.code = Code::Unsupported,
-                         .message = format("{} are not taken; pull the model, or put its file into "
-                                           "a models directory, and name it in from",
-                                           member),
-                         .param = std::string(member)});
-        }
-    }
     CreateCall call;
     TRY(call.model, model_of(body));
     call.from = text_of(body, "from");
-    if (call.from.empty()) return fail(must_be("from", "the name of a model"));
+    TRY(call.files, files_of(body, "files"));
+    TRY(call.adapters, files_of(body, "adapters"));
+    if (call.from.empty() == call.files.empty()) {
+        return fail({.code = Code::InvalidArgument,
+                     .message = "either from, the name of a model, or files is required",
+                     .param = "from"});
+    }
     call.ollama_template = optional_text(body, "template");
     call.system = optional_text(body, "system");
     if (const json::value* parameters = find(body, "parameters")) {

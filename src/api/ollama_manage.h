@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,11 +30,13 @@ struct CopyCall {
 };
 Result<CopyCall> parse_copy(std::string_view body);
 
-// A model made of another. The texts are as the caller wrote them; `parameters` and `messages` are
-// JSON. Errors: InvalidArgument, Unsupported (made of uploaded files).
+// A model made of another, or of uploaded files. The texts are as the caller wrote them;
+// `parameters` and `messages` are JSON.
 struct CreateCall {
     std::string model;
-    std::string from;
+    std::string from;                          // empty: of `files`
+    std::map<std::string, std::string> files;  // name to "sha256:HEX"
+    std::map<std::string, std::string> adapters;
     std::optional<std::string> ollama_template;
     std::optional<std::string> system;
     std::string parameters;

@@ -67,13 +67,17 @@ TEST(OllamaManage, ParsesACreate) {
     EXPECT_TRUE(least->stream);
     EXPECT_EQ(least->licenses, (std::vector<std::string>{"x"}));
     EXPECT_EQ(refusal(parse_create(R"({"from":"b"})")), "model: model is required");
-    EXPECT_EQ(refusal(parse_create(R"({"model":"a"})")), "from: from must be the name of a model");
+    EXPECT_EQ(refusal(parse_create(R"({"model":"a"})")),
+              "from: either from, the name of a model, or files is required");
+    EXPECT_EQ(refusal(parse_create(R"({"model":"a","from":"b","files":{"f":"sha256:0"}})")),
+              "from: either from, the name of a model, or files is required");
+    EXPECT_EQ(refusal(parse_create(R"({"model":"a","files":{"f":1}})")),
+              "files: files must be an object of digests");
     EXPECT_EQ(refusal(parse_create(R"({"model":"a","from":"b","license":[1]})")),
               "license: license must be a text or a list of texts");
     const auto files = parse_create(R"({"model":"a","files":{"f":"sha256:0"}})");
-    ASSERT_FALSE(files);
-    EXPECT_EQ(files.error().code, Code::Unsupported);
-    EXPECT_EQ(files.error().param, "files");
+    ASSERT_TRUE(files);
+    EXPECT_EQ(files->files.at("f"), "sha256:0");
 }
 
 TEST(OllamaManage, WritesProgress) {

@@ -207,7 +207,7 @@ Reply encode_ps(std::span<const RunningModel> running) {
         if (&entry != order.data()) out += ',';
         append_head(out, *entry.model);
         out += R"(,"size":)";
-        append_integer(out, entry.resident_bytes);
+        append_integer(out, entry.memory_bytes);
         out += R"(,"digest":)";
         append_text(out, digest_of(*entry.model));
         out += R"(,"details":)";
@@ -219,6 +219,10 @@ Reply encode_ps(std::span<const RunningModel> running) {
         out += R"(,"context_length":)";
         append_integer(out, static_cast<std::uint64_t>(
                                 entry.context > 0 ? entry.context : entry.model->context_length));
+        if (!entry.load_reason.empty()) {
+            out += R"(,"load_reason":)";
+            append_text(out, entry.load_reason);
+        }
         out += '}';
     }
     out += "]}";

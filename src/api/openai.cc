@@ -82,11 +82,6 @@ Result<EmbeddingsCall> parse_embeddings(std::string_view text) {
     TRY(Body body, read_body(text, {.input = "input", .members = kMembers, .token_ids = true}));
     EmbeddingsCall call;
     TRY(call.request.model, body.text("model"));
-    if (call.request.model.empty()) {
-        return fail(bad_member("model",
-                               "model is required: the name of a model, as in "
-                               "GET /v1/models"));
-    }
     TRY_VOID(body.require_inputs("input"));
     TRY(call.format, read_format(body));
     TRY(call.request.dimensions, body.count("dimensions", 1));

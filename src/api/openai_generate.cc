@@ -146,13 +146,6 @@ Result<GenerateCall> take_common(json::object body, Operation operation, Form fo
     return call;
 }
 
-Result<void> require_model(const GenerateCall& call) {
-    if (!call.request.model.empty()) return {};
-    return fail({.code = Code::InvalidArgument,
-                 .message = "model is required: the name of a model, as in GET /v1/models",
-                 .param = "model"});
-}
-
 std::string tool_name(const json::value& tool) {
     const json::value* function = tool.is_object() ? find(tool.get_object(), "function") : nullptr;
     return function != nullptr && function->is_object() ? text_of(function->get_object(), "name")
@@ -304,7 +297,6 @@ Result<GenerateCall> parse_chat(std::string_view text) {
     TRY(GenerateCall call, take_common(std::move(body), Operation::Chat, Form::Chat));
     call.functions = functions;
     TRY_VOID(take_chat_logprobs(call));
-    TRY_VOID(require_model(call));
     return call;
 }
 
@@ -320,7 +312,6 @@ Result<GenerateCall> parse_completion(std::string_view text) {
         TRY_VOID(turn_to_infill(call.request.body));
         call.request.operation = Operation::Infill;
     }
-    TRY_VOID(require_model(call));
     return call;
 }
 

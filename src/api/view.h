@@ -13,10 +13,11 @@ inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 struct RunningModel {
     const models::Model* model = nullptr;  // must outlive the call
-    std::uint64_t resident_bytes = 0;      // all memory of its worker
-    std::uint64_t device_bytes = 0;        // the part on an accelerator; 0 on a CPU
+    std::uint64_t memory_bytes = 0;        // of its process, accelerators included
+    std::uint64_t device_bytes = 0;        // the part that accelerators were asked for
     std::int64_t expires_unix_ns = kNever;
     std::size_t context = 0;  // tokens its process has room for; 0: the model's own
+    std::string load_reason;  // "asked for"; empty: unknown
 };
 
 // What one server promises its callers, as far as a dialect shows it.

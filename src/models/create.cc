@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/format.h"
+#include "models/gguf_model.h"
 #include "models/gguf_name.h"
 #include "models/json_file.h"
 
@@ -76,7 +77,42 @@ Result<void> add_texts(Creation& creation, const GgufModel& from, const ModelCha
     return {};
 }
 
+Result<void> sort_blob(const Store& store, const NamedBlob& blob, GgufModel& model) {
+    TRY(const Digest digest, Digest::parse(blob.digest));
+    if (!store.has_blob(digest)) {
+        return invalid(
+            format("{} is not here; send it to /api/blobs/{} first", blob.name, digest.text()));
+    }
+    const std::filesystem::path path = store.blob_path(digest);
+    auto role = read_gguf_role(path);
+    if (!role) {
+        return invalid(
+            format("{} is no GGUF file ({}); convert_hf_to_gguf.py of llama.cpp makes "
+                   "one of a Hugging Face model",
+                   blob.name, role.error().message));
+    }
+    if (*role == GgufRole::Adapter) {
+        model.adapters.push_back(path);
+        return {};
+    }
+    std::filesystem::path& place = *role == GgufRole::Weights ? model.file : model.projector;
+    if (!place.empty()) {
+        return invalid(
+            format("{} is one file too many: a model has one file of weights and at "
+                   "most one projector",
+                   blob.name));
+    }
+    place = path;
+    return {};
+}
+
 }  // namespace
+
+Result<GgufModel> sort_blobs(const Store& store, std::span<const NamedBlob> blobs) {
+    GgufModel model;
+    for (const NamedBlob& blob : blobs) TRY_VOID(sort_blob(store, blob, model));
+    return model;
+}
 
 Result<void> create_model(const Store& store, const Model& from, const ModelChanges& changes,
                           const ModelName& name) {
@@ -93,8 +129,10 @@ Result<void> create_model(const Store& store, const Model& from, const ModelChan
     const bool same = changes.weights.empty();
     TRY_VOID(creation.add_file(same ? from.gguf->file : changes.weights, kModelLayer));
     TRY_VOID(creation.add_file(from.gguf->projector, kProjectorLayer));
-    for (const auto& adapter : from.gguf->adapters) {
-        TRY_VOID(creation.add_file(adapter, kAdapterLayer));
+    for (const auto* adapters : {&from.gguf->adapters, &changes.adapters}) {
+        for (const auto& adapter : *adapters) {
+            TRY_VOID(creation.add_file(adapter, kAdapterLayer));
+        }
     }
     TRY_VOID(add_texts(creation, *from.gguf, changes));
     return creation.finish({{"model_format", "gguf"}, {"model_family", from.family}}, name);

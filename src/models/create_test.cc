@@ -51,6 +51,29 @@ TEST_F(CreateTest, AModelOfAnyFolderGetsTextsOfItsOwn) {
     EXPECT_EQ(model.gguf->parameters, R"({"temperature":5E-1,"num_ctx":1024})");
 }
 
+TEST_F(CreateTest, BlobsAreSortedByWhatTheyAre) {
+    const auto put = [&](std::string_view bytes) {
+        return store_.put_bytes(bytes, kModelLayer)->digest.text();
+    };
+    const std::vector<NamedBlob> blobs = {{.name = "mmproj.gguf", .digest = put(projector_file())},
+                                          {.name = "m.gguf", .digest = put(llama_file())}};
+    const auto sorted = sort_blobs(store_, blobs);
+    ASSERT_TRUE(sorted) << sorted.error().message;
+    EXPECT_EQ(sorted->file.filename(), Digest::of(llama_file()).file_name());
+    EXPECT_EQ(sorted->projector.filename(), Digest::of(projector_file()).file_name());
+    EXPECT_TRUE(sorted->adapters.empty());
+    const auto refusal = [&](const std::string& digest) {
+        const std::vector<NamedBlob> two = {{.name = "m.gguf", .digest = put(llama_file())},
+                                            {.name = "other", .digest = digest}};
+        const auto result = sort_blobs(store_, two);
+        return result ? "" : result.error().message;
+    };
+    EXPECT_TRUE(refusal("sha256:zz").contains("digest")) << refusal("sha256:zz");
+    EXPECT_TRUE(refusal("sha256:" + std::string(64, 'a')).contains("other is not here; send it"));
+    EXPECT_TRUE(refusal(put("safetensors")).contains("other is no GGUF file"));
+    EXPECT_TRUE(refusal(put(llama_gguf().text("x", "y").file())).contains("one file too many"));
+}
+
 TEST_F(CreateTest, WhatIsNotChangedIsTakenOverWithoutACopy) {
     ASSERT_TRUE(create(base(), {.system = "one", .parameters = R"({"seed":1,"top_k":2})"}, "a"));
     const auto done = create(made("a"), {.parameters = R"({"seed":3})"}, "b");

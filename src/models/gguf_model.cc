@@ -68,12 +68,21 @@ Result<std::string> architecture_of(const GgufHeader& header) {
     return std::string(name);
 }
 
-Result<void> check_is_model(const GgufHeader& header, std::string_view architecture) {
+GgufRole role_of(const GgufHeader& header) {
     const std::string_view type = header.text("general.type");
-    if (architecture == "clip" || type == "mmproj") {
-        return invalid("it is a projector for images, no model by itself");
+    if (header.text("general.architecture") == "clip" || type == "mmproj") {
+        return GgufRole::Projector;
     }
-    if (type == "adapter") return invalid("it is an adapter, no model by itself");
+    return type == "adapter" ? GgufRole::Adapter : GgufRole::Weights;
+}
+
+Result<void> check_is_model(const GgufHeader& header) {
+    switch (role_of(header)) {
+        case GgufRole::Projector:
+            return invalid("it is a projector for images, no model by itself");
+        case GgufRole::Adapter: return invalid("it is an adapter, no model by itself");
+        case GgufRole::Weights: break;
+    }
     if (header.tensors.empty()) return invalid("it holds no tensors");
     return {};
 }
@@ -219,12 +228,17 @@ std::size_t length_of(const GgufHeader& header, std::string_view architecture,
 
 }  // namespace
 
+Result<GgufRole> read_gguf_role(const fs::path& file) {
+    TRY(const OpenGguf open, open_gguf(file));
+    return role_of(open.header);
+}
+
 Result<Model> read_gguf_model(GgufModel gguf, std::string name, std::string digest) {
     TRY(OpenGguf open, open_gguf(gguf.file));
     Model model;
     model.name = std::move(name);
     TRY(model.family, architecture_of(open.header));
-    TRY_VOID(check_is_model(open.header, model.family));
+    TRY_VOID(check_is_model(open.header));
     Files files{.hashed = digest.empty()};
     files.add(open);
     TRY_VOID(join_parts(gguf.file, open, files));

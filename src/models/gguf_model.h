@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -21,6 +22,10 @@ namespace hearth::models {
 // Errors: InvalidArgument with one sentence: no GGUF file, a part that is missing, a file that is
 // no model by itself (a projector, an adapter, a vocabulary).
 Result<Model> read_gguf_model(GgufModel gguf, std::string name, std::string digest = {});
+
+// What a GGUF file is in a model, by its header. Errors: as above.
+enum class GgufRole : std::uint8_t { Weights, Projector, Adapter };
+Result<GgufRole> read_gguf_role(const std::filesystem::path& file);
 
 // A model of a store: its manifest's blobs. The digest is that of the model's blob, or, where
 // projector or adapters belong to it, over the digests of all. Errors: as above, NotFound

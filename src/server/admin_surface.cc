@@ -40,6 +40,7 @@ Awaitable<void> memory(const Gateway& gateway, http::Exchange& exchange) {
     for (const auto& entry : ledger.entries()) {
         models.push_back({{"model", entry.model},
                           {"bytes", json::value_from(entry.bytes)},
+                          {"why", entry.why},
                           {"leaving", entry.leaving}});
     }
     json::array events;

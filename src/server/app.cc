@@ -9,6 +9,7 @@
 #include "runtime/signals.h"
 #include "server/gateway.h"
 #include "server/routes.h"
+#include "server/surfaces.h"
 #include "telemetry/log.h"
 
 namespace hearth::server {
@@ -83,7 +84,9 @@ Result<void> serve_until_signal(const Config& config,
                     .serve = serve,
                     .store = store,
                     .started_unix = std::time(nullptr)};
-    http::Server server(shards, config.server.http,
+    http::ServerOptions http_options = config.server.http;
+    http_options.streams_body = streams_body;
+    http::Server server(shards, http_options,
                         [&](http::Exchange& exchange) { return dispatch(gateway, exchange); });
     shards.start();
     workers.rescan();

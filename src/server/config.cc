@@ -36,6 +36,8 @@ void visit(ConfigVisitor& keys, ModelsSection& section) {
     keys.list("directories", "folders of models, beside <data_dir>/models", section.directories);
     keys.flag("ollama_store", "serve the models of an Ollama installation", section.ollama_store);
     keys.flag("hub_cache", "serve models in the cache of the Hugging Face hub", section.hub_cache);
+    keys.flag("installed", "serve the embedding model that ./dev setup installs",
+              section.installed);
     keys.flag("preload", "start a worker for every model at once", section.preload);
 }
 
@@ -183,7 +185,7 @@ std::vector<models::Source> Config::model_sources() const {
         sources.push_back({"/usr/share/ollama/.ollama/models", Home::OllamaStore});
     }
     if (models.hub_cache) sources.push_back({hub_cache_folder(), Home::HubCache});
-    sources.push_back({HEARTH_DEFAULT_MODELS, Home::Folder});
+    if (models.installed) sources.push_back({HEARTH_DEFAULT_MODELS, Home::Folder});
     return sources;
 }
 

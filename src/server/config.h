@@ -28,6 +28,7 @@ struct ModelsSection {
     std::vector<std::string> directories;  // beside <data_dir>/models
     bool ollama_store = true;
     bool hub_cache = true;
+    bool installed = true;
     bool preload = false;
 };
 

@@ -17,32 +17,9 @@ namespace {
 
 using inference::Inquiry;
 
-// Callers of a server with one model name none.
-Result<void> name_only_model(const Gateway& gateway, std::string& model) {
-    if (!model.empty()) return {};
-    const auto snapshot = gateway.workers.snapshot();
-    const models::Model* only = nullptr;
-    for (const models::Model& candidate : snapshot->catalogue.models()) {
-        if (!candidate.gguf) continue;
-        if (only != nullptr) {
-            return fail({.code = Code::InvalidArgument,
-                         .message = "model is required: this server has more than one",
-                         .param = "model"});
-        }
-        only = &candidate;
-    }
-    if (only == nullptr) {
-        return fail({.code = Code::InvalidArgument,
-                     .message = "model is required: no GGUF model is served that it could be",
-                     .param = "model"});
-    }
-    model = only->name;
-    return {};
-}
-
 Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
                     Result<openai::GenerateCall> call) {
-    Result<void> named = call ? name_only_model(gateway, call->request.model)
+    Result<void> named = call ? gateway.workers.name_only_one(call->request.model, "completion")
                               : Result<void>(std::unexpected(call.error()));
     if (!named) {
         co_await answer(exchange, openai::encode_error(named.error()));
@@ -60,7 +37,7 @@ Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
 Awaitable<Result<boost::json::object>> inquire(const Gateway& gateway,
                                                Result<inference::InquiryRequest> request) {
     if (!request) co_return fail(std::move(request).error());
-    CO_TRY_VOID(name_only_model(gateway, request->model));
+    CO_TRY_VOID(gateway.workers.name_only_one(request->model, "completion"));
     co_return co_await gateway.serve.inquire(*std::move(request),
                                              Deadline::after(gateway.config.server.request_time));
 }

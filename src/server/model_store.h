@@ -3,7 +3,9 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/scratch_file.h"
@@ -21,7 +23,7 @@ class Workers;
 class ModelStore {
   public:
     ModelStore(Workers& workers, std::filesystem::path root)
-        : workers_(workers), store_(std::move(root)), disk_(kJobsMax) {}
+        : workers_(workers), store_(std::move(root)), disk_(kJobsMax), pieces_(kJobsMax) {}
 
     const models::Store& store() const { return store_; }
 
@@ -32,10 +34,30 @@ class ModelStore {
     // Makes a model of another; the files that are not ours are copied. As models::create_model.
     Awaitable<Result<void>> create(models::Model from, models::ModelChanges changes,
                                    models::ModelName name);
+    // The model that uploaded blobs are together. As models::sort_blobs and read_gguf_model.
+    Awaitable<Result<models::Model>> of_blobs(std::vector<models::NamedBlob> blobs);
+    // The adapters among blobs, which must be nothing else. As models::sort_blobs.
+    Awaitable<Result<std::vector<std::filesystem::path>>> adapters_of(
+        std::vector<models::NamedBlob> blobs);
+
+    // The next bytes of a blob that arrives; empty: its end.
+    using BlobSource = std::function<Awaitable<Result<std::string>>()>;
+    // Takes a blob in, whole or not at all. Errors: InvalidArgument (reason "digest_mismatch"),
+    // those of the source and of Store.
+    Awaitable<Result<void>> put_blob(models::Digest digest, BlobSource source);
+
     // Of a new name, beside the blobs: for what becomes one. What a crash leaves of it is pruned.
     Awaitable<Result<ScratchFile>> scratch_file();
     // Looks for models anew.
     Awaitable<Result<void>> refresh();
+    // Runs what only reads a little of the disk.
+    template <class T>
+    Awaitable<Result<T>> read(std::move_only_function<Result<T>()> job) {
+        co_return co_await pieces_.run<T>(std::move(job));
+    }
+    // The name of a model that is to be. Errors: Forbidden (one that answers to it lies where
+    // Hearth changes nothing, and would hide the new one), InvalidArgument (no name).
+    Result<models::ModelName> new_name(const std::string& name) const;
 
   private:
     static constexpr std::size_t kJobsMax = 64;
@@ -46,7 +68,8 @@ class ModelStore {
     Workers& workers_;
     const models::Store store_;
     std::atomic<std::uint64_t> scratch_files_ = 0;
-    runtime::BlockingThread disk_;
+    runtime::BlockingThread disk_;    // changes, one after the other; minutes for a large copy
+    runtime::BlockingThread pieces_;  // what is soon done, and need not wait for those
 };
 
 }  // namespace hearth::server

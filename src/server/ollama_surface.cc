@@ -75,14 +75,18 @@ Awaitable<void> ollama_show(const Gateway& gateway, http::Exchange& exchange) {
     }
     const auto snapshot = gateway.workers.snapshot();
     const auto* model = snapshot->catalogue.find(call->model);
-    auto reply = model != nullptr ? show(*model, call->verbose)
-                                  : ollama::encode_error(unknown_model(call->model));
-    co_await answer(exchange, std::move(reply));
+    if (model == nullptr) {
+        co_await answer(exchange, ollama::encode_error(unknown_model(call->model)));
+        co_return;
+    }
+    auto reply = co_await gateway.store.read<api::Reply>(
+        [model, verbose = call->verbose]() -> Result<api::Reply> { return show(*model, verbose); });
+    co_await answer(exchange, reply ? *std::move(reply) : ollama::encode_error(reply.error()));
 }
 
 Awaitable<void> ollama_ps(const Gateway& gateway, http::Exchange& exchange) {
     const auto snapshot = gateway.workers.snapshot();
-    co_await answer(exchange, ollama::encode_ps(snapshot->running()));
+    co_await answer(exchange, ollama::encode_ps(gateway.workers.running(*snapshot)));
 }
 
 Awaitable<void> ollama_version(const Gateway&, http::Exchange& exchange) {

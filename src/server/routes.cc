@@ -36,7 +36,13 @@ constexpr Route kRoutes[] = {
     {Method::Delete, "/api/delete", ollama_delete},
     {Method::Post, "/api/copy", ollama_copy},
     {Method::Post, "/api/create", ollama_create},
+    {Method::Head, "/api/blobs/", ollama_has_blob, true},
+    {Method::Post, "/api/blobs/", ollama_put_blob, true},
     {Method::Get, "/api/memory", memory},
+    // What callers of llama-server leave out of the paths.
+    {Method::Post, "/chat/completions", openai_chat},
+    {Method::Post, "/completions", llama_completion},
+    {Method::Get, "/models", openai_models},
     {Method::Post, "/completion", llama_completion},
     {Method::Post, "/infill", llama_infill},
     {Method::Post, "/tokenize", llama_tokenize},

@@ -27,6 +27,10 @@ Awaitable<void> ollama_pull(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_delete(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_create(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_copy(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_has_blob(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> ollama_put_blob(const Gateway& gateway, http::Exchange& exchange);
+// Requests of which a surface reads the body as it comes.
+bool streams_body(const http::Request& head);
 Awaitable<void> ollama_version(const Gateway& gateway, http::Exchange& exchange);
 
 Awaitable<void> llama_completion(const Gateway& gateway, http::Exchange& exchange);

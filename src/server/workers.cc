@@ -30,28 +30,12 @@ Error unknown_model(std::string_view name) {
             .param = "model"};
 }
 
-std::vector<api::RunningModel> Workers::Snapshot::running() const {
-    std::vector<api::RunningModel> running;
-    for (const auto& model : catalogue.models()) {
-        const auto entry = entries.find(model.name);
-        if (entry == entries.end()) continue;
-        const auto status = entry->second.supervisor->status();
-        if (status.state != WorkerState::Ready) continue;
-        const auto& memory = entry->second.memory;
-        running.push_back({.model = &model,
-                           .resident_bytes = status.resident_bytes,
-                           .expires_unix_ns = expiry_of(status),
-                           .context = memory ? memory->planned_context() : 0});
-    }
-    return running;
-}
-
 Workers::Workers(const Config& config, runtime::Shards& shards, metrics::Registry& registry)
     : config_(config),
       shards_(shards),
       registry_(registry),
       sources_(config.model_sources()),
-      ledger_(memory_budget(config.memory), config.memory.patience),
+      ledger_(memory_budget(config.memory), config.memory.patience, &registry),
       snapshot_(std::make_shared<Snapshot>()) {}
 
 Workers::~Workers() = default;
@@ -61,11 +45,54 @@ std::shared_ptr<const Workers::Snapshot> Workers::snapshot() const {
     return snapshot_;
 }
 
+std::vector<api::RunningModel> Workers::running(const Snapshot& snapshot) const {
+    const auto given = ledger_.entries();
+    std::vector<api::RunningModel> running;
+    for (const auto& model : snapshot.catalogue.models()) {
+        const auto entry = snapshot.entries.find(model.name);
+        if (entry == snapshot.entries.end()) continue;
+        const auto status = entry->second.supervisor->status();
+        if (status.state != WorkerState::Ready) continue;
+        const auto& memory = entry->second.memory;
+        running.push_back({.model = &model,
+                           .memory_bytes = status.resident_bytes,
+                           .expires_unix_ns = expiry_of(status),
+                           .context = memory ? memory->planned_context() : 0});
+        const auto grant =
+            std::ranges::find(given, model.name, &worker::MemoryLedger::Entry::model);
+        if (grant == given.end()) continue;
+        running.back().load_reason = grant->why;
+        running.back().device_bytes =
+            worker::sum_of(grant->bytes) - worker::at(grant->bytes, "host");
+        running.back().memory_bytes += running.back().device_bytes;
+    }
+    return running;
+}
+
 Result<std::shared_ptr<const pipeline::Target>> Workers::route(std::string_view name) const {
     const auto current = snapshot();
     const auto* model = current->catalogue.find(name);
     if (model == nullptr) return fail(unknown_model(name));
     return current->entries.at(model->name).target;
+}
+
+Result<void> Workers::name_only_one(std::string& name, std::string_view capability) const {
+    if (!name.empty()) return {};
+    const auto current = snapshot();
+    std::size_t able = 0;
+    for (const models::Model& model : current->catalogue.models()) {
+        if (std::ranges::find(model.capabilities, capability) == model.capabilities.end()) continue;
+        ++able;
+        name = model.name;
+    }
+    if (able == 1) return {};
+    name.clear();
+    return fail(
+        {.code = Code::InvalidArgument,
+         .message = format("model is required, as in GET /v1/models: {} of those served can "
+                           "do {}",
+                           able, capability),
+         .param = "model"});
 }
 
 const Workers::Entry& Workers::entry_for(const models::Catalogue& catalogue,

@@ -40,9 +40,6 @@ class Workers {
     struct Snapshot {
         models::Catalogue catalogue;
         std::map<std::string, Entry> entries;  // by canonical model name
-
-        // What is in memory now.
-        std::vector<api::RunningModel> running() const;
     };
 
     Workers(const Config& config, runtime::Shards& shards, metrics::Registry& registry);
@@ -51,8 +48,14 @@ class Workers {
     Workers& operator=(const Workers&) = delete;
 
     std::shared_ptr<const Snapshot> snapshot() const;
+    // What of it is in memory now. The snapshot must outlive the answer.
+    std::vector<api::RunningModel> running(const Snapshot& snapshot) const;
     // Errors: NotFound (reason "model_not_found").
     Result<std::shared_ptr<const pipeline::Target>> route(std::string_view name) const;
+
+    // Callers of a server with one model need not name it: sets an empty `name` to that of the only
+    // model with the capability. Errors: InvalidArgument (there is none, or more than one).
+    Result<void> name_only_one(std::string& name, std::string_view capability) const;
 
     const worker::MemoryLedger& ledger() const { return ledger_; }
     // Of the shard this runs on.

@@ -40,6 +40,15 @@ check('models are listed, shown and running', async () => {
   assert.ok((await client.ps()).models.some(({ model }) => model.startsWith('tiny-text')))
 })
 
+check('a model is made of another, copied and deleted', async () => {
+  assert.equal((await client.create({ model: 'made', from: 'tiny-text', system: 'You are a pirate.' })).status, 'success')
+  await client.copy({ source: 'made', destination: 'made-too' })
+  await client.delete({ model: 'made' })
+  assert.ok((await client.chat({ model: 'made-too', messages, options })).message.content)
+  await client.delete({ model: 'made-too' })
+  assert.ok(!(await client.list()).models.some(({ model }) => model.startsWith('made')))
+})
+
 check('what is not there cannot be copied or deleted', async () => {
   await assert.rejects(client.copy({ source: 'nobody', destination: 'x' }))
   await assert.rejects(client.delete({ model: 'nobody' }))

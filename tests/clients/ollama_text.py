@@ -1,10 +1,12 @@
 """The unmodified ollama package for Python generating text with the running server. Usage: ollama_text.py BASE_URL"""
 
 import json
+import os
 import sys
 
 import ollama
 from checks import Checks, raises
+from registry import Registry
 
 client = ollama.Client(host=sys.argv[1], timeout=120)
 check = Checks("ollama text (Python)")
@@ -87,6 +89,37 @@ def models_are_listed_shown_and_running():
     shown = client.show("tiny-text")
     assert "tools" in shown.capabilities and shown.details.format == "gguf", shown
     assert any(model.model.startswith("tiny-text") for model in client.ps().models)
+
+
+TINY = os.path.join(os.environ["HEARTH_CLIENT_MODELS"], "tiny-text-q8_0.gguf")
+
+
+@check
+def a_model_is_pulled_and_goes():
+    registry = Registry(TINY)
+    try:
+        parts = list(client.pull(registry.name, insecure=True, stream=True))
+    finally:
+        registry.close()
+    assert parts[0].status == "pulling manifest" and parts[-1].status == "success", parts
+    assert any(part.total and part.completed == part.total for part in parts), parts
+    assert client.chat(registry.name, HELLO, options=OPTIONS).message.content
+    client.delete(registry.name)
+    assert raises(ollama.ResponseError, lambda: client.show(registry.name)).status_code == 404
+
+
+@check
+def a_file_that_is_sent_becomes_a_model_is_copied_and_goes():
+    digest = client.create_blob(TINY)
+    assert client.create_blob(TINY) == digest
+    assert client.create("sent", files={"model.gguf": digest}, system="You are a pirate.").status == "success"
+    assert client.show("sent").modelinfo["general.architecture"]
+    assert client.chat("sent", HELLO, options=OPTIONS).message.content
+    client.copy("sent", "twice")
+    client.delete("sent")
+    assert client.chat("twice", HELLO, options=OPTIONS).message.content
+    client.delete("twice")
+    assert not any(model.model.startswith(("sent", "twice")) for model in client.list().models)
 
 
 @check

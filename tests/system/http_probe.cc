@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <sstream>
 #include <stdexcept>
 
 #include "base/format.h"
@@ -155,6 +156,17 @@ Reply get(const std::string& address, std::string_view target) {
 
 Reply post(const std::string& address, std::string_view target, std::string_view body) {
     return HttpProbe(address).post(target, body);
+}
+
+double metric(const std::string& address, std::string_view name) {
+    std::istringstream lines(get(address, "/metrics").body);
+    double sum = 0;
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with(name)) continue;
+        const char next = line[name.size()];
+        if (next == ' ' || next == '{') sum += std::stod(line.substr(line.rfind(' ') + 1));
+    }
+    return sum;
 }
 
 std::string embeddings_body(std::string_view model, const std::vector<std::string>& texts) {

@@ -55,6 +55,9 @@ class HttpProbe {
 Reply get(const std::string& address, std::string_view target);
 Reply post(const std::string& address, std::string_view target, std::string_view body);
 
+// The sum of a metric's series; of one, when the name has labels. 0: there is none.
+double metric(const std::string& address, std::string_view name);
+
 // {"model": model, "input": [texts...]}
 std::string embeddings_body(std::string_view model, const std::vector<std::string>& texts);
 

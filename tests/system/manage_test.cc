@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <boost/json.hpp>
 #include <fstream>
@@ -8,6 +9,7 @@
 #include "cli_process.h"
 #include "fetch/registry_fixture.h"
 #include "http_probe.h"
+#include "models/manifest.h"
 #include "server_process.h"
 #include "testing/gguf_models.h"
 
@@ -127,9 +129,42 @@ TEST_F(Manage, SaysWhyAModelCannotBeMade) {
     EXPECT_EQ(status({{"model", "../x"}, {"from", "all-minilm"}}), 400);
     EXPECT_EQ(status({{"model", "x"}, {"from", "all-minilm"}, {"system", "y"}}), 400);
     EXPECT_EQ(status({{"model", "x"}, {"from", "all-minilm"}, {"quantize", "q4_0"}}), 400);
+    EXPECT_EQ(status({{"model", "all-minilm"}, {"from", "all-minilm"}}), 403);
+    const std::string absent = "sha256:" + std::string(64, 'a');
     const Reply files =
-        ask("POST", "/api/create", {{"model", "x"}, {"files", {{"a.gguf", "sha256:0"}}}});
-    EXPECT_TRUE(files.body.contains("files are not taken")) << files.body;
+        ask("POST", "/api/create", {{"model", "x"}, {"files", {{"a.gguf", absent}}}});
+    EXPECT_EQ(files.status, 400);
+    EXPECT_TRUE(files.body.contains("a.gguf is not here; send it to /api/blobs/")) << files.body;
+    EXPECT_EQ(status({{"model", "x"}, {"files", {{"a.gguf", "sha256:0"}}}}), 400);
+}
+
+TEST_F(Manage, AModelIsMadeOfSentFiles) {
+    const std::string bytes = read_file(hearth::testing::make_gguf(GgufKind::Text));
+    const std::string digest = models::Digest::of(bytes).text();
+    const auto send = [&](const std::string& name, std::string_view body) {
+        return HttpProbe(server_.address()).exchange("POST", "/api/blobs/" + name, body).status;
+    };
+    const auto is_there = [&] {
+        return HttpProbe(server_.address()).exchange("HEAD", "/api/blobs/" + digest, {}).status;
+    };
+    EXPECT_EQ(is_there(), 404);
+    EXPECT_EQ(send("sha256:1", "x"), 400);
+    EXPECT_EQ(send(digest, "something else"), 400);
+    EXPECT_EQ(is_there(), 404);
+    EXPECT_EQ(send(digest, bytes), 201);
+    EXPECT_EQ(is_there(), 200);
+    EXPECT_EQ(send(digest, bytes), 200);
+    const Reply made = ask("POST", "/api/create",
+                           {{"model", "sent"},
+                            {"files", {{"model.gguf", digest}}},
+                            {"system", "You are a pirate."},
+                            {"stream", false}});
+    ASSERT_EQ(made.status, 200) << made.body;
+    EXPECT_EQ(chat("sent").status, 200) << chat("sent").body;
+    EXPECT_EQ(ask("POST", "/api/create",
+                  {{"model", "x"}, {"from", "sent"}, {"adapters", {{"a.gguf", digest}}}})
+                  .status,
+              400);
 }
 
 TEST_F(Manage, SaysWhyAPullFails) {
@@ -145,6 +180,27 @@ TEST_F(Manage, SaysWhyAPullFails) {
     const std::size_t last = bad.body.rfind('\n', bad.body.size() - 2) + 1;
     EXPECT_TRUE(json::parse(bad.body.substr(last)).as_object().contains("error")) << bad.body;
     EXPECT_FALSE(serves(registry_.name("me/bad:x")));
+}
+
+TEST_F(Manage, APullThatHasNoRoomSaysSo) {
+    registry_.add_manifest("me/huge:x", R"({"layers":[{"mediaType":"x","digest":"sha256:)" +
+                                            std::string(64, 'a') + R"(","size":4398046511104}]})");
+    const Reply huge = pull(registry_.name("me/huge:x"), false);
+    EXPECT_EQ(huge.status, 503) << huge.body;
+    EXPECT_TRUE(huge.body.contains("needs 4398113 MB more")) << huge.body;
+
+    // There was room, and then there is none.
+    registry_.add_model("me/tiny:q8", read_file(hearth::testing::make_gguf(GgufKind::Text)));
+    const std::string name = registry_.name("me/tiny:q8");
+    const rlimit small{.rlim_cur = 1 << 20, .rlim_max = RLIM_INFINITY};
+    ASSERT_EQ(::prlimit(server_.pid(), RLIMIT_FSIZE, &small, nullptr), 0);
+    const Reply full = pull(name, false);
+    EXPECT_EQ(full.status, 503) << full.body;
+    EXPECT_FALSE(serves(name));
+    const rlimit large{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    ASSERT_EQ(::prlimit(server_.pid(), RLIMIT_FSIZE, &large, nullptr), 0);
+    EXPECT_EQ(pull(name, false).status, 200);
+    EXPECT_TRUE(serves(name));
 }
 
 TEST_F(Manage, ACallerWhoLeavesEndsTheDownloadAndTheNextGoesOn) {
@@ -175,56 +231,6 @@ TEST_F(Manage, WhatLiesElsewhereIsNotTouched) {
     const Reply refused = ask("DELETE", "/api/delete", {{"model", "all-minilm"}});
     EXPECT_EQ(refused.status, 403) << refused.body;
     EXPECT_TRUE(serves("all-minilm"));
-}
-
-TEST(Memory, ThreeModelsShareTheRoomOfOne) {
-    for (const auto kind : {GgufKind::Text, GgufKind::Fim, GgufKind::Thinking}) {
-        hearth::testing::make_gguf(kind);
-    }
-    // One of these models takes between half of this and all of it.
-    const ServerProcess server(
-        {.arguments = {},
-         .environment = {"HEARTH_MODELS__DIRECTORIES=" + hearth::testing::gguf_cache().string(),
-                         "HEARTH_LLAMA__PARALLEL=2", "HEARTH_LLAMA__CONTEXT=1024",
-                         "HEARTH_MEMORY__BUDGET_MIB=640", "HEARTH_MEMORY__PATIENCE=500ms"}});
-    std::atomic<int> answered = 0;
-    std::vector<std::jthread> callers;
-    for (int i = 0; i < 9; ++i) {
-        callers.emplace_back([&, i] {
-            const std::array<std::string, 3> models = {"tiny-text", "tiny-fim", "tiny-thinking"};
-            const Reply reply = post(server.address(), "/v1/chat/completions",
-                                     json::serialize(json::object{
-                                         {"model", models[static_cast<std::size_t>(i) % 3]},
-                                         {"messages", {{{"role", "user"}, {"content", "hello"}}}},
-                                         {"max_tokens", 4}}));
-            EXPECT_EQ(reply.status, 200) << reply.body;
-            if (reply.status == 200) ++answered;
-        });
-    }
-    callers.clear();
-    EXPECT_EQ(answered, 9);
-    const json::value memory = get(server.address(), "/api/memory").json();
-    EXPECT_EQ(memory.at("budget").at("host").to_number<std::uint64_t>(), 640U << 20);
-    EXPECT_GE(memory.at("evictions").to_number<int>(), 2) << json::serialize(memory);
-    std::uint64_t taken = 0;
-    for (const json::value& model : memory.at("models").as_array()) {
-        taken += model.at("bytes").at("host").to_number<std::uint64_t>();
-    }
-    EXPECT_LE(taken, 640U << 20);
-}
-
-TEST(Memory, AModelLargerThanTheBudgetIsRefusedWithBothCounts) {
-    hearth::testing::make_gguf(GgufKind::Text);
-    const ServerProcess server(
-        {.arguments = {},
-         .environment = {"HEARTH_MODELS__DIRECTORIES=" + hearth::testing::gguf_cache().string(),
-                         "HEARTH_MEMORY__BUDGET_MIB=64"}});
-    const Reply reply = post(
-        server.address(), "/v1/chat/completions",
-        json::serialize(json::object{{"model", "tiny-text"},
-                                     {"messages", {{{"role", "user"}, {"content", "hello"}}}}}));
-    EXPECT_GE(reply.status, 400) << reply.body;
-    EXPECT_TRUE(reply.body.contains("64 MiB")) << reply.body;
 }
 
 }  // namespace

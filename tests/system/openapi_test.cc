@@ -22,7 +22,8 @@ RouteNames documented_routes() {
             auto method = operation.first.as<std::string>();
             if (method == "parameters" || method == "summary" || method == "description") continue;
             for (char& c : method) c = static_cast<char>(std::toupper(c));
-            if (method == "HEAD") continue;  // served wherever GET is
+            // Served wherever GET is.
+            if (method == "HEAD" && path.second["get"]) continue;
             auto target = path.first.as<std::string>();
             if (const std::size_t brace = target.find('{'); brace != std::string::npos)
                 target = target.substr(0, brace) + "*";
@@ -50,6 +51,9 @@ struct Refusal {
 const std::map<std::string_view, Refusal> kRefusals = {
     {"POST /v1/chat/completions",
      {R"({"model":"all-minilm","messages":[{"role":"user","content":"x"}]})", 400}},
+    {"POST /chat/completions",
+     {R"({"model":"all-minilm","messages":[{"role":"user","content":"x"}]})", 400}},
+    {"POST /completions", {R"({"model":"all-minilm","prompt":"x"})", 400}},
     {"POST /v1/completions", {R"({"model":"all-minilm","prompt":"x"})", 400}},
     {"POST /api/generate", {R"({"model":"all-minilm","prompt":"x"})", 400}},
     {"POST /completion", {R"({"model":"all-minilm","prompt":"x"})", 400}},
@@ -62,6 +66,8 @@ const std::map<std::string_view, Refusal> kRefusals = {
     {"POST /api/pull", {"{}", 400}},
     {"POST /api/copy", {"{}", 400}},
     {"POST /api/create", {"{}", 400}},
+    {"POST /api/blobs/*", {"", 400}},
+    {"HEAD /api/blobs/*", {"", 400}},
     {"DELETE /api/delete", {"{}", 400}},
     {"DELETE /v1/models/*", {"", 404}},
 };
