@@ -8,6 +8,7 @@
 #include "http_probe.h"
 #include "server_process.h"
 #include "testing/gguf_models.h"
+#include "text_requests.h"
 
 // What becomes of a request for text when its engine, its model, its memory or its caller fails.
 namespace hearth::system_test {
@@ -18,18 +19,6 @@ namespace json = boost::json;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::GgufKind;
-
-StartOptions options(std::vector<std::string> environment = {}) {
-    hearth::testing::make_gguf(GgufKind::Text);
-    environment.push_back("HEARTH_MODELS__DIRECTORIES=" + hearth::testing::gguf_cache().string());
-    environment.emplace_back("HEARTH_LLAMA__PARALLEL=4");
-    return {.arguments = {}, .environment = std::move(environment)};
-}
-
-json::object chat(std::string_view model, std::string_view text) {
-    return {
-        {"model", model}, {"messages", {{{"role", "user"}, {"content", text}}}}, {"max_tokens", 8}};
-}
 
 // The real llama-server, which may have no more address space than a file says.
 class SmallMachine {
@@ -56,7 +45,7 @@ class SmallMachine {
 };
 
 TEST(GenerationFaults, AnEngineThatDiesEndsTheStreamWithAnErrorAndComesBack) {
-    const ServerProcess server(options());
+    const ServerProcess server(text_options());
     json::object body = chat("tiny-text", "hello");
     body["max_tokens"] = 3000;
     body["ignore_eos"] = true;
@@ -85,7 +74,7 @@ TEST(GenerationFaults, ABrokenFileIsRefusedWithItsReason) {
     const auto whole = hearth::testing::make_gguf(GgufKind::Text);
     std::filesystem::copy_file(whole, folder / "cut-q8_0.gguf");
     std::filesystem::resize_file(folder / "cut-q8_0.gguf", 1 << 20);
-    const ServerProcess server(options({"HEARTH_MODELS__DIRECTORIES=" + folder.string()}));
+    const ServerProcess server(text_options({"HEARTH_MODELS__DIRECTORIES=" + folder.string()}));
     const Reply reply =
         post(server.address(), "/v1/chat/completions", json::serialize(chat("cut", "hello")));
     EXPECT_EQ(reply.status, 404) << reply.body;
@@ -96,7 +85,8 @@ TEST(GenerationFaults, ABrokenFileIsRefusedWithItsReason) {
 TEST(GenerationFaults, AnEngineThatGetsNoMemorySaysSoAndComesBack) {
     const SmallMachine machine;
     machine.allow("500000");
-    const ServerProcess server(options({"HEARTH_LLAMA__COMMAND=" + machine.program().string()}));
+    const ServerProcess server(
+        text_options({"HEARTH_LLAMA__COMMAND=" + machine.program().string()}));
     const Reply openai =
         post(server.address(), "/v1/chat/completions", json::serialize(chat("tiny-text", "hello")));
     EXPECT_EQ(openai.status, 503) << openai.body;
@@ -115,7 +105,7 @@ TEST(GenerationFaults, AnEngineThatGetsNoMemorySaysSoAndComesBack) {
 
 // While the model loads, while the prompt is read, and in the middle of the answer.
 TEST(GenerationFaults, CallersWhoLeaveAtAnyMomentLeaveNothingBehind) {
-    const ServerProcess server(options());
+    const ServerProcess server(text_options());
     int asked = 0;
     for (const std::string_view path : {"/v1/chat/completions", "/api/chat"}) {
         post(server.address(), "/api/generate",

@@ -6,6 +6,7 @@
 #include "http_probe.h"
 #include "server_process.h"
 #include "testing/gguf_models.h"
+#include "text_requests.h"
 
 // Text from GGUF models through the real server and the real llama-server.
 namespace hearth::system_test {
@@ -15,19 +16,9 @@ namespace json = boost::json;
 using std::chrono::seconds;
 using testing::GgufKind;
 
-StartOptions options(std::vector<std::string> environment = {}) {
-    for (const auto kind : {GgufKind::Text, GgufKind::Fim, GgufKind::Thinking, GgufKind::Vision,
-                            GgufKind::Embedder}) {
-        hearth::testing::make_gguf(kind);
-    }
-    environment.push_back("HEARTH_MODELS__DIRECTORIES=" + hearth::testing::gguf_cache().string());
-    environment.emplace_back("HEARTH_LLAMA__PARALLEL=4");
-    return {.arguments = {}, .environment = std::move(environment)};
-}
-
 class Generation : public ::testing::Test {
   protected:
-    static void SetUpTestSuite() { server_ = new ServerProcess(options()); }
+    static void SetUpTestSuite() { server_ = new ServerProcess(text_options()); }
     static void TearDownTestSuite() {
         delete server_;
         server_ = nullptr;
@@ -43,13 +34,6 @@ class Generation : public ::testing::Test {
 };
 
 ServerProcess* Generation::server_ = nullptr;
-
-json::object chat(std::string_view model, std::string_view text) {
-    return {{"model", model},
-            {"messages", {{{"role", "user"}, {"content", text}}}},
-            {"temperature", 0},
-            {"max_tokens", 8}};
-}
 
 // The JSON of every "data: " line but the last, which must be [DONE].
 std::vector<json::object> chunks(const Reply& reply) {
@@ -319,7 +303,7 @@ TEST_F(Generation, TellsTheEnginesProperties) {
 }
 
 TEST_F(Generation, GivesARequestTheContextItAsksFor) {
-    const ServerProcess server(options({"HEARTH_LLAMA__MODELS=Tiny-Text context=512"}));
+    const ServerProcess server(text_options({"HEARTH_LLAMA__MODELS=Tiny-Text context=512"}));
     std::string longer;
     for (int i = 0; i < 700; ++i) longer += "word ";
     const auto asked = [&](std::size_t context) {

@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::GgufKind;
 
-json::object chat(std::string_view model, int tokens) {
+json::object long_chat(std::string_view model, int tokens) {
     return {{"model", model},
             {"messages", {{{"role", "user"}, {"content", "hello"}}}},
             {"ignore_eos", true},
@@ -132,7 +132,8 @@ class MemoryDay : public ::testing::Test {
                20;
     }
     static Reply ask(const ServerProcess& server, std::string_view model, int tokens) {
-        return post(server.address(), "/v1/chat/completions", json::serialize(chat(model, tokens)));
+        return post(server.address(), "/v1/chat/completions",
+                    json::serialize(long_chat(model, tokens)));
     }
     static int events(const json::value& memory, std::string_view beginning) {
         int count = 0;
@@ -182,7 +183,7 @@ class MemoryDay : public ::testing::Test {
         const json::value before = get(server.address(), "/api/memory").json();
         const std::string left =
             R"(hearth_requests_total{model="one:q8_0",operation="generate",outcome="left"})";
-        json::object body = chat("one", 3500);
+        json::object body = long_chat("one", 3500);
         body["stream"] = true;
         const std::string text = json::serialize(body);
         {
