@@ -235,7 +235,7 @@ Awaitable<void> WorkerSupervisor::Impl::control_task() {
         co_await pause();
         if (stopping || !co_await take_memory()) continue;
         if (!stopping) co_await run_worker();
-        grant.release(departure);
+        grant.release(stopping ? "the server stops" : departure);
     }
     directory = {};
 }
@@ -431,7 +431,7 @@ Awaitable<void> WorkerSupervisor::Impl::end_process(const Life& life) {
 void WorkerSupervisor::Impl::conclude(const Life& life) {
     if (life.end == End::Retired) {
         failures = 0;
-        departure = stopping ? "the server stops" : "unloaded";
+        departure = "unloaded";
         admission.bury_retired(generation);
         admission.enter(WorkerState::Unloaded);
         log::info("worker unloaded model={} generation={}", options.model, generation);
