@@ -74,6 +74,18 @@ TEST_F(CreateTest, BlobsAreSortedByWhatTheyAre) {
     EXPECT_TRUE(refusal(put(llama_gguf().text("x", "y").file())).contains("one file too many"));
 }
 
+TEST_F(CreateTest, AnAdapterIsAddedToAnothersModel) {
+    const std::string file = llama_gguf().text("general.type", "adapter").file();
+    const auto layer = store_.put_bytes(file, kAdapterLayer);
+    ASSERT_TRUE(layer);
+    const std::vector<NamedBlob> blobs = {{.name = "a.gguf", .digest = layer->digest.text()}};
+    const auto sorted = sort_blobs(store_, blobs);
+    ASSERT_TRUE(sorted) << sorted.error().message;
+    ASSERT_TRUE(
+        create(base(), {.parameters = "", .weights = {}, .adapters = sorted->adapters}, "c"));
+    EXPECT_EQ(made("c").gguf->adapters, std::vector{store_.blob_path(layer->digest)});
+}
+
 TEST_F(CreateTest, WhatIsNotChangedIsTakenOverWithoutACopy) {
     ASSERT_TRUE(create(base(), {.system = "one", .parameters = R"({"seed":1,"top_k":2})"}, "a"));
     const auto done = create(made("a"), {.parameters = R"({"seed":3})"}, "b");

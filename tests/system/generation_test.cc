@@ -165,6 +165,9 @@ TEST_F(Generation, SaysWhatAModelCannotDo) {
     EXPECT_EQ(ask("/v1/chat/completions", chat("tiny-embedder", "a")).status, 400);
     EXPECT_EQ(ask("/v1/chat/completions", chat("all-minilm", "a")).status, 400);
     EXPECT_EQ(ask("/v1/embeddings", {{"model", "tiny-text"}, {"input", "a"}}).status, 400);
+    const Reply unnamed = ask("/v1/chat/completions", chat("", "a"));
+    EXPECT_EQ(unnamed.status, 400);
+    EXPECT_TRUE(unnamed.body.contains("of those served can do completion")) << unnamed.body;
     const Reply unknown = ask("/v1/chat/completions", chat("nobody", "a"));
     EXPECT_EQ(unknown.status, 404);
     EXPECT_EQ(unknown.json().at("error").at("code").as_string(), "model_not_found");

@@ -219,6 +219,8 @@ TEST_F(MemoryDay, KeepsTheBudgetLoadsNothingInVainAndStarvesNobody) {
     rush(server);
     long_answer(server);
 
+    const Reply running = get(server.address(), "/api/ps");
+    EXPECT_TRUE(running.body.contains(R"("load_reason":"asked for")")) << running.body;
     const Reply unloaded = post(server.address(), "/api/generate",
                                 json::serialize(json::object{{"model", "one"}, {"keep_alive", 0}}));
     EXPECT_EQ(unloaded.status, 200) << unloaded.body;
@@ -235,6 +237,13 @@ TEST_F(MemoryDay, KeepsTheBudgetLoadsNothingInVainAndStarvesNobody) {
     EXPECT_EQ(metric(server.address(), "hearth_memory_loads_total"), loads);
     EXPECT_EQ(metric(server.address(), "hearth_memory_evictions_total"),
               memory.at("evictions").to_number<int>());
+    double given = 0;
+    for (const json::value& model : memory.at("models").as_array()) {
+        given += model.at("bytes").at("host").to_number<double>();
+    }
+    EXPECT_EQ(metric(server.address(), "hearth_memory_model_bytes"), given);
+    EXPECT_EQ(metric(server.address(), "hearth_memory_budget_bytes"),
+              static_cast<double>(budget_mib << 20));
     EXPECT_LE(watch.most(), budget_mib << 20);
     EXPECT_GE(watch.most(), budget_mib << 17) << "what was watched were no models";
     RecordProperty("budget_mib", static_cast<int>(budget_mib));
