@@ -14,7 +14,7 @@
 #include "base/format.h"
 #include "base/hash.h"
 #include "cli/pieces.h"
-#include "encoder/tokenizer.h"
+#include "tokens/tokenizer.h"
 
 namespace hearth::bench {
 namespace {
@@ -41,10 +41,10 @@ std::string to_ascii(std::string text) {
 }
 
 // Cuts a text into parts of at most `tokens_max` tokens, special ones included.
-void cut_to_window(const encoder::Tokenizer& tokenizer, std::string_view text,
+void cut_to_window(const tokens::Tokenizer& tokenizer, std::string_view text,
                    std::size_t tokens_max, std::vector<Piece>& out) {
     while (text.size() >= kPieceBytesMin) {
-        const encoder::Encoding encoding = tokenizer.encode_with_offsets(text);
+        const tokens::Encoding encoding = tokenizer.encode_with_offsets(text);
         if (encoding.ids.size() <= tokens_max) {
             out.push_back({.text = std::string(text), .tokens = encoding.ids.size()});
             return;
@@ -67,7 +67,7 @@ void shuffle(std::vector<T>& values) {
     for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random() % i]);
 }
 
-std::vector<Piece> collect(const Options& options, const encoder::Tokenizer& tokenizer) {
+std::vector<Piece> collect(const Options& options, const tokens::Tokenizer& tokenizer) {
     std::vector<std::string> sources;
     std::unordered_set<std::string> seen;  // licence texts repeat in every file
     for (const std::string& root : options.roots)
@@ -111,7 +111,7 @@ void write_pieces(const Options& options, std::vector<Piece>& pieces) {
 }
 
 void run(const Options& options) {
-    auto tokenizer = encoder::Tokenizer::open(options.model);
+    auto tokenizer = tokens::Tokenizer::open(options.model);
     if (!tokenizer) throw std::runtime_error(tokenizer.error().message);
     std::vector<Piece> pieces = collect(options, **tokenizer);
     write_pieces(options, pieces);

@@ -14,8 +14,8 @@
 #include "encoder/cpu.h"
 #include "encoder/precision.h"
 #include "encoder/session.h"
-#include "encoder/tokenizer.h"
 #include "onednn_rate.h"
+#include "tokens/tokenizer.h"
 
 // The encoder engine alone: tokens/s and texts/s of the forward pass, where its time goes, and what
 // share of oneDNN's own matrix product rate its linear layers reach. Tokenizing is not in the time.
@@ -72,7 +72,7 @@ Texts read_texts(const Options& options, const models::EncoderConfig& config) {
         }
         return texts;
     }
-    const auto tokenizer = must(encoder::Tokenizer::open(options.model));
+    const auto tokenizer = must(tokens::Tokenizer::open(options.model));
     std::ifstream in(options.texts_file);
     for (std::string line; std::getline(in, line);) {
         const json::value value = json::parse(line);

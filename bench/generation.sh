@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Text generation: Hearth as shipped beside llama-server itself, at the best flags found and at its defaults, on the
-# same GGUF with the same requests, in interleaved rounds. Prints a table and writes build/bench/generation.json.
+# same GGUF with the same requests. All servers run at once and are asked in turn, a measurement of each right after the
+# other, in an order that is turned round in every second round. Prints a table and writes build/bench/generation.json.
 #
 #   HEARTH_BENCH_ROUNDS   rounds (default 3)
 #   HEARTH_BENCH_STREAMS  numbers of streams (default "1 8 32")
 #   HEARTH_BENCH_TINY=1   a tiny model and one short round without tuning, so that the bench cannot rot
 #
 # The model has the shape of Qwen2.5-Coder-0.5B and random weights: its words mean nothing, its speed is the real one's.
-# Each request has a prompt of its own of about 100 tokens and generates the same number of tokens.
+# Each request has a prompt of its own of about 50 tokens and generates the same number of tokens. Two cores compute
+# some 20 to 80 of its tokens per second, so that a round takes six minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -17,7 +19,7 @@ source bench/lib.sh
 
 rounds=${HEARTH_BENCH_ROUNDS:-3}
 read -r -a streams <<<"${HEARTH_BENCH_STREAMS:-1 8 32}"
-tokens=64
+tokens=48
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hearth/bench
 if [[ -n $tiny ]]; then
     rounds=1
@@ -51,74 +53,83 @@ make_model() {
 make_bodies() {
     local file
     while read -r file; do
-        head -c 360 "$file" | jq -Rs --arg model "$name" --argjson tokens "$tokens" --arg file "$file" '{
+        head -c 100 "$file" | jq -Rs --arg model "$name" --argjson tokens "$tokens" --arg file "$file" '{
             $model, messages: [{role: "user", content: ("Explain " + $file + ":\n" + .)}], stream: true,
             max_tokens: $tokens, temperature: 0, ignore_eos: true, cache_prompt: false}' -c
     done < <(find src -name '*.cc' | sort | head -n 64) >"$work/bodies.jsonl"
 }
 
-# load LABEL STREAMS: one measurement of the server that runs now: each stream answers twice.
+# load LABEL STREAMS: one measurement of that server: each stream answers twice or more, once where there are many.
 load() {
     local count=$((2 * $2))
-    ((count <= 64)) || count=64
+    ((count >= 4)) || count=4
+    ((count <= 32)) || count=32
     head -n "$count" "$work/bodies.jsonl" >"$work/part.jsonl"
-    "$build/hearth-load" --address "$server_address" --pid "$server_pid" --path /v1/chat/completions --stream \
+    "$build/hearth-load" --address "${addresses[$1]}" --pid "${pids[$1]}" --path /v1/chat/completions --stream \
         --bodies "$work/part.jsonl" --tokens "$tokens" --concurrency "$2" --label "$1-c$2" \
         --record "${3:-$work/measurements}"
 }
 
-# start_llama FLAGS...: sets server_pid and server_address.
+declare -A addresses pids
+
+# start_llama LABEL FLAGS...
 start_llama() {
-    local port
+    local label=$1 port
     port=$(free_port)
-    start_process llama "$HEARTH_PREFIX/bin/llama-server" --model "$model" --host 127.0.0.1 --port "$port" --alias "$name" \
-        --offline --no-ui "$@"
-    server_address=127.0.0.1:$port
-    until_true 120 answers "$server_address/health" || fail_with_log llama
+    start_process "$label" "$HEARTH_PREFIX/bin/llama-server" --model "$model" --host 127.0.0.1 --port "$port" \
+        --alias "$name" --offline --no-ui "${@:2}"
+    addresses[$label]=127.0.0.1:$port
+    pids[$label]=$server_pid
+    until_true 120 answers "127.0.0.1:$port/health" || fail_with_log "$label"
 }
 
 start_ours() {
     start_hearth hearth "HEARTH_MODELS__DIRECTORIES=$work/models" HEARTH_MODELS__OLLAMA_STORE=false \
-        HEARTH_MODELS__HUB_CACHE=false "HEARTH_LLAMA__PARALLEL=${HEARTH_BENCH_PARALLEL:-16}"
+        HEARTH_MODELS__HUB_CACHE=false "HEARTH_LLAMA__PARALLEL=${HEARTH_BENCH_PARALLEL:-16}" HEARTH_LLAMA__KEEP_ALIVE=2h
+    addresses[hearth]=$server_address
+    pids[hearth]=$server_pid
     # Loaded, as the peers are.
     curl --silent --fail --max-time 120 --output /dev/null "http://$server_address/api/generate" \
         --data "{\"model\":\"$name\",\"stream\":false}" || fail_with_log hearth
 }
 
-# The best of the settings tried at the largest number of streams.
+# try_flags PARALLEL MICRO: keeps them where nothing before was quicker at the largest number of streams.
+try_flags() {
+    local rate flags=(--parallel "$1" --kv-unified --ctx-size 32768 --ubatch-size "$2")
+    start_llama tune --threads "$(nproc)" "${flags[@]}"
+    rate=$(load tune "${streams[-1]}" /dev/null | sed -n 's/.*tokens_per_s\t//p')
+    say "   llama-server -np $1 -ub $2: $rate tokens/s"
+    stop_process "$server_pid"
+    if awk "BEGIN { exit !($rate > $best_rate) }"; then
+        best_rate=$rate
+        best_parallel=$1
+        best_flags=("${flags[@]}")
+    fi
+}
+
 tune_llama() {
-    local best=0 rate parallel micro most=${streams[-1]}
+    local parallel
+    best_rate=0 best_parallel=0
     best_flags=(--parallel 32 --kv-unified --ctx-size 32768 --ubatch-size 512)
     [[ -z $tiny ]] || return 0
-    for parallel in 16 32; do
-        for micro in 512 2048; do
-            start_llama --threads "$(nproc)" --parallel "$parallel" --kv-unified --ctx-size 32768 --ubatch-size "$micro"
-            rate=$(load tune "$most" /dev/null | sed -n 's/.*tokens_per_s\t//p')
-            say "   llama-server -np $parallel -ub $micro: $rate tokens/s"
-            stop_process "$server_pid"
-            if awk "BEGIN { exit !($rate > $best) }"; then
-                best=$rate
-                best_flags=(--parallel "$parallel" --kv-unified --ctx-size 32768 --ubatch-size "$micro")
-            fi
-        done
-    done
+    for parallel in 8 16 32; do try_flags "$parallel" 2048; done
+    try_flags "$best_parallel" 512
+}
+
+start_all() {
+    start_ours
+    start_llama best --threads "$(nproc)" "${best_flags[@]}"
+    start_llama defaults
+    # As Ollama starts it: one answer at a time.
+    start_llama one --parallel 1 --ctx-size 4096
 }
 
 measure_round() {
-    local count
-    start_ours
-    for count in "${streams[@]}"; do load hearth "$count" >/dev/null; done
-    stop_process "$server_pid"
-    start_llama --threads "$(nproc)" "${best_flags[@]}"
-    for count in "${streams[@]}"; do load best "$count" >/dev/null; done
-    stop_process "$server_pid"
-    start_llama
-    for count in "${streams[@]}"; do load defaults "$count" >/dev/null; done
-    stop_process "$server_pid"
-    # As Ollama starts it: one answer at a time.
-    start_llama --parallel 1 --ctx-size 4096
-    for count in "${streams[@]}"; do load one "$count" >/dev/null; done
-    stop_process "$server_pid"
+    local count label order=(hearth best defaults one)
+    (($1 % 2)) || order=(one defaults best hearth)
+    for count in "${streams[@]}"; do
+        for label in "${order[@]}"; do load "$label" "$count" >/dev/null; done
+    done
 }
 
 write_cases() {
@@ -136,9 +147,10 @@ write_cases() {
 make_model
 make_bodies
 tune_llama
+start_all
 for ((round = 1; round <= rounds; ++round)); do
     step "round $round of $rounds"
-    measure_round
+    measure_round "$round"
 done
 write_cases >"$work/cases"
-report generation --note "load and server share $(nproc) cores; $tokens tokens per answer, prompts of about 100"
+report generation --note "load and server share $(nproc) cores; $tokens tokens per answer, prompts of about 50"

@@ -191,7 +191,11 @@ void measure(const Options& options) {
         {"p99_ms", percentile_ms(tally.latencies_ns, 0.99)},
         {"load_cpu_share", client_cpu / wall},
     };
-    if (options.pid > 0) metrics.emplace_back("cpu_us_per_request", server_cpu * 1e6 / count);
+    if (options.pid > 0) {
+        metrics.emplace_back("cpu_us_per_request", server_cpu * 1e6 / count);
+        metrics.emplace_back("resident_mib",
+                             static_cast<double>(tree_resident_bytes(options.pid)) / (1 << 20));
+    }
     if (tally.texts > 0) {
         metrics.emplace_back("texts_per_s", static_cast<double>(tally.texts) / wall);
         metrics.emplace_back("tokens_per_s", static_cast<double>(tally.tokens) / wall);

@@ -5,7 +5,8 @@
 // fields divided by '|': name | unit | ours | peer | theirs | bar. `ours` and `theirs` are keys of
 // measurements, or a number (a stated limit); theirs may name several keys divided by ',': the best
 // one counts. A unit that ends in "/s" or is "%" is better when higher, any other when lower.
-// `ratio` says how many times better ours is.
+// `ratio` says how many times better ours is: where both were measured in the same rounds, the
+// median over the ratios of each round, since what disturbs a machine disturbs neighbours alike.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json.hpp>
@@ -39,16 +40,18 @@ struct Sample {
     double median = 0;
     double min = 0;
     double max = 0;
-    std::size_t rounds = 0;
+    std::vector<double> values;  // one per round, in their order; empty: a stated limit
 };
 
 using Samples = std::map<std::string, Sample, std::less<>>;
 
 Sample summarize(std::vector<double> values) {
-    std::ranges::sort(values);
-    const std::size_t n = values.size();
-    const double median = n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-    return {.median = median, .min = values.front(), .max = values.back(), .rounds = n};
+    std::vector<double> sorted = values;
+    std::ranges::sort(sorted);
+    const std::size_t n = sorted.size();
+    const double median = n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    return {
+        .median = median, .min = sorted.front(), .max = sorted.back(), .values = std::move(values)};
 }
 
 Samples read_measurements(const std::string& path) {
@@ -93,7 +96,7 @@ std::optional<Found> find_best(const Samples& samples, const std::string& keys,
     for (const std::string& key : split(keys, ',')) {
         double number = 0;
         const auto parsed = std::from_chars(key.data(), key.data() + key.size(), number);
-        Found found{.sample = {.median = number, .min = number, .max = number, .rounds = 0},
+        Found found{.sample = {.median = number, .min = number, .max = number, .values = {}},
                     .key = {}};
         if (key.empty() || parsed.ec != std::errc{} || parsed.ptr != key.data() + key.size()) {
             const auto at = samples.find(key);
@@ -110,14 +113,27 @@ std::optional<Found> find_best(const Samples& samples, const std::string& keys,
 std::string show(const std::optional<Found>& found) {
     if (!found) return "-";
     const Sample& s = found->sample;
-    if (s.rounds < 2) return format("{:.4g}", s.median);
+    if (s.values.size() < 2) return format("{:.4g}", s.median);
     return format("{:.4g} ({:.4g}..{:.4g})", s.median, s.min, s.max);
+}
+
+std::optional<Sample> ratio_of(const Sample& ours, const Sample& theirs, bool higher) {
+    if (ours.min <= 0 || theirs.min <= 0) return std::nullopt;
+    const auto ratio = [&](double a, double b) { return higher ? a / b : b / a; };
+    if (ours.values.size() != theirs.values.size()) {
+        return summarize({ratio(ours.median, theirs.median)});
+    }
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < ours.values.size(); ++i) {
+        ratios.push_back(ratio(ours.values[i], theirs.values[i]));
+    }
+    return summarize(std::move(ratios));
 }
 
 struct Row {
     std::string name, unit, peer, bar;
     std::optional<Found> ours, theirs;
-    std::optional<double> ratio;
+    std::optional<Sample> ratio;
 };
 
 Row make_row(const Samples& samples, const std::string& line) {
@@ -132,9 +148,8 @@ Row make_row(const Samples& samples, const std::string& line) {
             .ratio = {}};
     if (row.theirs && row.theirs->key.contains('.') && fields[4].contains(','))
         row.peer += ": " + row.theirs->key.substr(0, row.theirs->key.rfind('.'));
-    if (row.ours && row.theirs && row.ours->sample.median > 0 && row.theirs->sample.median > 0) {
-        const double over = row.ours->sample.median / row.theirs->sample.median;
-        row.ratio = higher_is_better(row.unit) ? over : 1 / over;
+    if (row.ours && row.theirs) {
+        row.ratio = ratio_of(row.ours->sample, row.theirs->sample, higher_is_better(row.unit));
     }
     return row;
 }
@@ -142,12 +157,17 @@ Row make_row(const Samples& samples, const std::string& line) {
 std::string verdict(const Row& row) {
     if (row.bar.empty()) return "";
     if (!row.ratio) return format("bar {}: not measured", row.bar);
-    return format("bar {}: {}", row.bar, *row.ratio >= std::stod(row.bar) ? "met" : "MISSED");
+    return format("bar {}: {}", row.bar,
+                  row.ratio->median >= std::stod(row.bar) ? "met" : "MISSED");
 }
 
 void print_row(const Row& row) {
-    const std::string ratio = row.ratio ? format("{:.2f}x", *row.ratio) : "-";
-    std::printf("%-46s %-10s %-26s %-38s %-26s %8s  %s\n", row.name.c_str(), row.unit.c_str(),
+    std::string ratio = "-";
+    if (row.ratio) ratio = format("{:.2f}x", row.ratio->median);
+    if (row.ratio && row.ratio->values.size() > 1) {
+        ratio += format(" ({:.2f}..{:.2f})", row.ratio->min, row.ratio->max);
+    }
+    std::printf("%-46s %-10s %-26s %-38s %-26s %20s  %s\n", row.name.c_str(), row.unit.c_str(),
                 show(row.ours).c_str(), row.peer.c_str(), show(row.theirs).c_str(), ratio.c_str(),
                 verdict(row).c_str());
 }
@@ -156,25 +176,30 @@ json::value number_or_null(const std::optional<Found>& found) {
     return found ? json::value(found->sample.median) : json::value(nullptr);
 }
 
+json::value spread_of(const Sample& sample) {
+    if (sample.values.empty()) return nullptr;
+    return json::object{{"min", sample.min}, {"max", sample.max}, {"rounds", sample.values.size()}};
+}
+
 json::value spread_or_null(const std::optional<Found>& found) {
-    if (!found || found->sample.rounds == 0) return nullptr;
-    return json::object{
-        {"min", found->sample.min}, {"max", found->sample.max}, {"rounds", found->sample.rounds}};
+    return found ? spread_of(found->sample) : json::value(nullptr);
 }
 
 json::object to_json(const Row& row) {
-    json::object object{{"name", row.name},
-                        {"unit", row.unit},
-                        {"ours", number_or_null(row.ours)},
-                        {"peer", row.peer},
-                        {"theirs", number_or_null(row.theirs)},
-                        {"ratio", row.ratio ? json::value(*row.ratio) : json::value(nullptr)},
-                        {"ours_spread", spread_or_null(row.ours)},
-                        {"theirs_spread", spread_or_null(row.theirs)}};
+    json::object object{
+        {"name", row.name},
+        {"unit", row.unit},
+        {"ours", number_or_null(row.ours)},
+        {"peer", row.peer},
+        {"theirs", number_or_null(row.theirs)},
+        {"ratio", row.ratio ? json::value(row.ratio->median) : json::value(nullptr)},
+        {"ratio_spread", row.ratio ? spread_of(*row.ratio) : json::value(nullptr)},
+        {"ours_spread", spread_or_null(row.ours)},
+        {"theirs_spread", spread_or_null(row.theirs)}};
     if (!row.bar.empty()) {
         object["bar"] = std::stod(row.bar);
         object["met"] =
-            row.ratio ? json::value(*row.ratio >= std::stod(row.bar)) : json::value(nullptr);
+            row.ratio ? json::value(row.ratio->median >= std::stod(row.bar)) : json::value(nullptr);
     }
     return object;
 }
@@ -187,7 +212,7 @@ void report(const Options& options) {
                 options.name.c_str());
     std::printf("machine %s, commit %s\n", options.machine.c_str(), options.commit.c_str());
     for (const std::string& note : options.notes) std::printf("%s\n", note.c_str());
-    std::printf("%-46s %-10s %-26s %-38s %-26s %8s\n", "case", "unit", "Hearth", "peer", "theirs",
+    std::printf("%-46s %-10s %-26s %-38s %-26s %20s\n", "case", "unit", "Hearth", "peer", "theirs",
                 "ratio");
     json::array cases;
     for (std::string line; std::getline(file, line);) {

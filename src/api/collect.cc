@@ -21,10 +21,12 @@ std::string_view view_of(const json::object& from, std::string_view key) {
 }
 
 std::int64_t index_of(const json::object& from) {
+    // What was parsed is signed; what a backend has made itself may be unsigned.
+    boost::system::error_code wrong;
     const json::value* value = from.if_contains("index");
-    const bool sound = value != nullptr && value->is_int64() && value->get_int64() >= 0 &&
-                       value->get_int64() < kChoicesMax;
-    return sound ? value->get_int64() : 0;
+    if (value == nullptr) return 0;
+    const auto index = value->to_number<std::int64_t>(wrong);
+    return !wrong && index >= 0 && index < kChoicesMax ? index : 0;
 }
 
 bool is_native(Operation operation) {

@@ -35,6 +35,24 @@ TEST(Collector, CompletesToolCallsThatComeInPiecesAndInAnyOrder) {
                 {"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}]})"));
 }
 
+// As a backend makes them that translates the words of another server.
+TEST(Collector, NumbersWithoutASignAreNumbersToo) {
+    Collector collector(Operation::Chat);
+    for (const std::size_t index : {0U, 1U}) {
+        const json::object call{
+            {"index", index},
+            {"function", {{"name", index == 0 ? "f" : "g"}, {"arguments", "{}"}}}};
+        const json::object delta{{"tool_calls", json::array{call}}};
+        EXPECT_TRUE(collector.add(
+            {{"choices", json::array{json::object{{"index", std::size_t{0}}, {"delta", delta}}}}}));
+    }
+    const json::value answer = collector.finish();
+    const json::value& calls = answer.at("choices").at(0).at("message").at("tool_calls");
+    ASSERT_EQ(calls.as_array().size(), 2U) << json::serialize(answer);
+    EXPECT_EQ(calls.at(0).at("function").at("name"), json::value("f"));
+    EXPECT_EQ(calls.at(1).at("function").at("arguments"), json::value("{}"));
+}
+
 TEST(Collector, KeepsTheReasoningApart) {
     const auto answer = collected(
         Operation::Chat, {R"({"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]})",
@@ -42,6 +60,22 @@ TEST(Collector, KeepsTheReasoningApart) {
                           R"({"choices":[{"index":0,"delta":{"content":"yes"}}]})"});
     EXPECT_EQ(answer.at("choices").at(0).at("message"),
               json::parse(R"({"role":"assistant","content":"yes","reasoning_content":"hmm"})"));
+}
+
+// An answer that is cut off: what the engine's parser had held back comes with the end, or after
+// it.
+TEST(Collector, KeepsWhatComesWithTheEndAndAfterIt) {
+    const auto answer = collected(
+        Operation::Chat,
+        {R"({"choices":[{"index":0,"delta":{"content":"{\"a\""}}]})",
+         R"({"choices":[{"index":0,"delta":{"content":": 1","reasoning_content":"r","tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}]},"finish_reason":"length"}]})",
+         R"({"choices":[{"index":0,"delta":{"content":"0","tool_calls":[{"index":0,"function":{"arguments":"1"}}]}}]})"});
+    const json::value& choice = answer.at("choices").at(0);
+    EXPECT_EQ(choice.at("finish_reason"), json::value("length"));
+    EXPECT_EQ(choice.at("message").at("content"), json::value("{\"a\": 10"));
+    EXPECT_EQ(choice.at("message").at("reasoning_content"), json::value("r"));
+    EXPECT_EQ(choice.at("message").at("tool_calls").at(0).at("function").at("arguments"),
+              json::value("{1"));
 }
 
 TEST(Collector, AnEmptyAnswerIsAnEmptyText) {

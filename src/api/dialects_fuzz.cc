@@ -8,11 +8,17 @@
 #include <string_view>
 #include <vector>
 
+#include "api/anthropic.h"
+#include "api/anthropic_generate.h"
+#include "api/fim.h"
 #include "api/model_defaults.h"
 #include "api/ollama.h"
 #include "api/ollama_generate.h"
 #include "api/openai.h"
 #include "api/openai_generate.h"
+#include "api/rerank.h"
+#include "api/responses.h"
+#include "api/shorten.h"
 #include "api/tei.h"
 #include "base/encoding.h"
 
@@ -44,7 +50,7 @@ template <class T>
 bool accepted(const Result<T>& parsed, Reply (*encode_error)(const hearth::Error&)) {
     if (parsed) return true;
     const Reply reply = encode_error(parsed.error());
-    require(reply.status >= 400 && reply.status < 500);
+    require((reply.status >= 400 && reply.status < 500) || reply.status == 501);
     require(hearth::is_utf8(reply.body));
     return false;
 }
@@ -72,8 +78,10 @@ void require_json(std::string_view text) {
 void require_answer(const hearth::api::AnswerWriter& writer, std::string_view out) {
     if (!writer.streams()) return require_json(out);
     for (std::string_view line : lines_of(out)) {
+        if (line.starts_with("event: ")) continue;
         if (line.starts_with("data: ")) line.remove_prefix(6);
-        if (!line.empty() && !line.starts_with(':') && line != "[DONE]") require_json(line);
+        const bool other = line.empty() || line.starts_with(':') || line.starts_with("event: ");
+        if (!other && line != "[DONE]") require_json(line);
     }
 }
 
@@ -94,6 +102,27 @@ void run(hearth::api::AnswerWriter& writer, std::span<const std::string_view> ev
         if (!writer.streams()) out.clear();
         writer.error({.message = "over"}, out);
     }
+    require_answer(writer, out);
+}
+
+// An engine may be refused in the middle.
+void run_until_refused(hearth::api::AnswerWriter& writer,
+                       std::span<const std::string_view> events) {
+    std::string out;
+    for (const std::string_view text : events) {
+        boost::system::error_code failed;
+        boost::json::value event = boost::json::parse(text, failed);
+        if (failed || !event.is_object()) {
+            writer.alive(out);
+            continue;
+        }
+        const auto said = writer.event(std::move(event.get_object()), out);
+        if (said) continue;
+        if (!writer.streams()) out.clear();
+        writer.error(said.error(), out);
+        return require_answer(writer, out);
+    }
+    writer.finish({}, out);
     require_answer(writer, out);
 }
 
@@ -132,9 +161,72 @@ void generate(hearth::Result<hearth::api::ollama::TextCall> (*parse)(std::string
         ollama::encode_loaded(*call, call->request.model, std::chrono::nanoseconds(1)).body);
     complete(call->request, events);
     ollama::apply_dialect_defaults(call->request);
-    while (ollama::drop_oldest_messages(call->request, 3, 2)) continue;
+    while (hearth::api::drop_oldest_messages(call->request, 3, 2)) continue;
     const auto writer = ollama::make_writer(*call, call->request.model);
     run(*writer, events);
+}
+
+void generate(hearth::Result<hearth::api::anthropic::MessagesCall> (*parse)(std::string_view),
+              std::string_view input) {
+    namespace anthropic = hearth::api::anthropic;
+    const auto lines = lines_of(input);
+    const auto events = std::span(lines).subspan(1);
+    auto call = parse(lines[0]);
+    const auto encode = [](const hearth::Error& error) {
+        return anthropic::encode_error(error, "req_1");
+    };
+    if (!accepted(call, encode)) return;
+    complete(call->request, events);
+    const auto writer = anthropic::make_writer(*call, call->request.model,
+                                               {.message_id = "msg_1", .request_id = "req_1"});
+    run_until_refused(*writer, events);
+}
+
+void respond(std::string_view input) {
+    namespace responses = hearth::api::responses;
+    const auto lines = lines_of(input);
+    const auto events = std::span(lines).subspan(1);
+    auto call = responses::parse(lines[0]);
+    if (!accepted(call, hearth::api::openai::encode_error)) return;
+    require(call->chat.choices == 1 && !call->chat.request.body.contains("input"));
+    complete(call->chat.request, events);
+    while (hearth::api::drop_oldest_messages(call->chat.request, 3, 2)) continue;
+    const auto writer = responses::make_writer(*call, call->chat.request.model, {.id = "1"});
+    run(*writer, events);
+}
+
+void fill_in(std::string_view input) {
+    namespace fim = hearth::api::fim;
+    const auto lines = lines_of(input);
+    const auto events = std::span(lines).subspan(1);
+    auto call = fim::parse(lines[0]);
+    if (!accepted(call, hearth::api::openai::encode_error)) return;
+    complete(call->request, events);
+    const auto writer = fim::make_writer(*call, call->request.model, {.id = "fim-1"});
+    run(*writer, events);
+}
+
+void rerank(std::string_view body) {
+    namespace api = hearth::api;
+    const auto chosen = api::rerank_shape(body);
+    for (const auto shape : {chosen, api::RerankShape::Cohere}) {
+        const auto call = api::parse_rerank(body, shape);
+        if (!call) {
+            const Reply refusal = api::encode_rerank_error(call.error(), shape);
+            require(refusal.status >= 400 && refusal.status < 500);
+            require_json(refusal.body);
+            continue;
+        }
+        const auto& documents = call->request.documents;
+        require(!call->request.query.empty() && !documents.empty());
+        require(documents.size() <= hearth::inference::kDocumentsMax);
+        hearth::inference::RerankReply reply;
+        for (const std::string& document : documents) {
+            require(!document.empty() && hearth::is_utf8(document));
+            reply.scores.push_back(static_cast<float>(document.size() % 7));
+        }
+        require_json(api::encode_rerank(reply, *call, shape, "id").body);
+    }
 }
 
 }  // namespace
@@ -143,7 +235,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     namespace api = hearth::api;
     if (size == 0) return 0;
     const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
-    switch (data[0] % 12) {
+    // A digit chooses the case of that number, and what follows the digits in ASCII the next.
+    switch (static_cast<std::uint8_t>(data[0] - '0') % 17) {
         case 0: {
             const auto call = api::openai::parse_embeddings(body);
             if (accepted(call, api::openai::encode_error)) check(call->request);
@@ -178,6 +271,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             }
             break;
         }
+        case 11: generate(api::anthropic::parse_messages, body); break;
+        case 12: generate(api::anthropic::parse_count_tokens, body); break;
+        case 13: respond(body); break;
+        case 14: fill_in(body); break;
+        case 15: rerank(body); break;
         default: {
             const auto request = api::tei::parse_embed(body);
             if (accepted(request, api::tei::encode_error)) check(*request);

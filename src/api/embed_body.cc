@@ -38,18 +38,20 @@ class Handler {
     bool on_object_begin(Ec& ec) {
         ++depth_;
         if (depth_ == 1) return true;
-        if (in_input_) return stop(ec, wrong_container("an object"));
+        if (in_item_) return !at_item_text(4) || stop(ec, wrong_item_text("an object"));
+        if (in_input_) return start_item(ec);
         if (depth_ == 2) keep(Object{});
         return true;
     }
-    bool on_object_end(std::size_t, Ec&) {
+    bool on_object_end(std::size_t, Ec& ec) {
         --depth_;
-        return true;
+        return !in_item_ || depth_ > 2 || end_item(ec);
     }
 
     bool on_array_begin(Ec& ec) {
         ++depth_;
         if (depth_ == 1) return stop(ec, root_error("a list"));
+        if (in_item_) return !at_item_text(4) || stop(ec, wrong_item_text("a list"));
         if (!in_input_) {
             if (depth_ == 2) keep(List{});
             return true;
@@ -68,10 +70,15 @@ class Handler {
     }
 
     bool on_key_part(json::string_view part, std::size_t, Ec&) {
-        if (depth_ == 1) text_.append(part);
+        if (depth_ == 1 || at_item_member()) text_.append(part);
         return true;
     }
     bool on_key(json::string_view part, std::size_t, Ec&) {
+        if (at_item_member()) {
+            text_.append(part);
+            item_text_next_ = text_ == "text";
+            text_.clear();
+        }
         if (depth_ != 1) return true;
         text_.append(part);
         in_input_ = !rules->input.empty() && text_ == rules->input;
@@ -96,10 +103,15 @@ class Handler {
             value = text_;
             text_.clear();
         }
+        if (in_item_) {
+            item_text_ = std::move(value);
+            return true;
+        }
         if (!in_input_) {
             keep(std::move(value));
             return true;
         }
+        if (depth_ == 1 && rules->list_only) return stop(ec, wrong_value("a string"));
         if (flat_ids_ || depth_ > 2) return stop(ec, wrong_value("a string"));
         if (depth_ == 1) body.shape = Body::Shape::Text;
         return add_input(ec, std::move(value));
@@ -107,15 +119,16 @@ class Handler {
 
     bool on_number_part(json::string_view, Ec&) { return true; }
     bool on_int64(std::int64_t value, json::string_view, Ec& ec) {
-        if (in_input_) return add_token_id(ec, value);
+        if (in_input_ && !in_item_) return add_token_id(ec, value);
         return on_scalar(ec, value, "a number");
     }
     bool on_uint64(std::uint64_t value, json::string_view, Ec& ec) {
-        if (in_input_) return add_token_id(ec, std::numeric_limits<std::int64_t>::max());
+        if (in_input_ && !in_item_)
+            return add_token_id(ec, std::numeric_limits<std::int64_t>::max());
         return on_scalar(ec, static_cast<double>(value), "a number");
     }
     bool on_double(double value, json::string_view, Ec& ec) {
-        return on_scalar(ec, value, in_input_ ? "a fraction" : "a number");
+        return on_scalar(ec, value, in_input_ && !in_item_ ? "a fraction" : "a number");
     }
     bool on_bool(bool value, Ec& ec) { return on_scalar(ec, value, value ? "true" : "false"); }
     bool on_null(Ec& ec) {
@@ -145,7 +158,36 @@ class Handler {
         token_ids_ = 0;
     }
 
-    bool wants_string() const { return in_input_ || (depth_ == 1 && !member_.empty()); }
+    bool wants_string() const {
+        if (in_item_) return at_item_text(3);
+        return in_input_ || (depth_ == 1 && !member_.empty());
+    }
+
+    bool at_item_member() const { return in_item_ && depth_ == 3; }
+    // At the value of an item's text, which is `depth` deep.
+    bool at_item_text(int depth) const { return in_item_ && item_text_next_ && depth_ == depth; }
+
+    bool start_item(Ec& ec) {
+        if (!rules->text_objects || depth_ != 3) return stop(ec, wrong_container("an object"));
+        in_item_ = true;
+        item_text_next_ = false;
+        item_text_.reset();
+        return true;
+    }
+
+    bool end_item(Ec& ec) {
+        in_item_ = false;
+        if (item_text_) return add_input(ec, *std::move(item_text_));
+        const std::string at = format("{}[{}]", rules->input, body.inputs.size());
+        return stop(ec, bad_member(at, format("{} has no text: it must be a string or an object "
+                                              "with a member \"text\"",
+                                              at)));
+    }
+
+    Error wrong_item_text(std::string_view found) const {
+        const std::string at = format("{}[{}].text", rules->input, body.inputs.size());
+        return bad_member(at, format("{} must be a string, not {}", at, found));
+    }
 
     template <class T>
     void keep(T value) {
@@ -157,6 +199,7 @@ class Handler {
     template <class T>
     bool on_scalar(Ec& ec, T value, std::string_view found) {
         if (depth_ == 0) return stop(ec, root_error(found));
+        if (in_item_) return !at_item_text(3) || stop(ec, wrong_item_text(found));
         if (in_input_) return stop(ec, wrong_value(found));
         if (depth_ == 1) keep(value);
         return true;
@@ -171,9 +214,7 @@ class Handler {
         std::string at(rules->input);
         std::string_view expected = "a string";
         if (depth == 1) {
-            expected = rules->token_ids ? "a string, a list of strings, a list of token ids or a "
-                                          "list of such lists"
-                                        : "a string or a list of strings";
+            expected = expected_input();
         } else if (flat_ids_ || depth == 3) {
             if (!flat_ids_) at += format("[{}]", body.inputs.size() - 1);
             at += format("[{}]", std::get<TokenIds>(body.inputs.back()).size());
@@ -181,10 +222,18 @@ class Handler {
         } else {
             at += format("[{}]", body.inputs.size());
             if (rules->token_ids) expected = "a string or a list of token ids";
+            if (rules->text_objects) expected = "a string or an object with a member \"text\"";
         }
         return {.code = Code::InvalidArgument,
                 .message = format("{} must be {}, not {}", at, expected, found),
                 .param = at};
+    }
+
+    std::string_view expected_input() const {
+        if (rules->list_only) return "a list of texts";
+        return rules->token_ids ? "a string, a list of strings, a list of token ids or a list of "
+                                  "such lists"
+                                : "a string or a list of strings";
     }
 
     bool add_input(Ec& ec, EmbedInput input) {
@@ -219,8 +268,11 @@ class Handler {
     }
 
     int depth_ = 0;
-    bool in_input_ = false;  // the current member of the body is the input
-    bool flat_ids_ = false;  // the input is one list of token ids
+    bool in_input_ = false;        // the current member of the body is the input
+    bool flat_ids_ = false;        // the input is one list of token ids
+    bool in_item_ = false;         // inside an object that is an item of the input
+    bool item_text_next_ = false;  // its member "text" is what comes
+    std::optional<std::string> item_text_;
     std::size_t token_ids_ = 0;
     std::string_view member_;  // the current member, when it is one that is kept
     std::string text_;

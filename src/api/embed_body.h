@@ -26,8 +26,10 @@ using Scalar = std::variant<std::nullptr_t, bool, std::int64_t, double, std::str
 struct BodyRules {
     std::string_view input = {};  // the member that holds the texts; empty: none does
     std::span<const std::string_view> members =
-        {};                  // the others that are kept; the rest is passed over
-    bool token_ids = false;  // lists of token ids are allowed
+        {};                     // the others that are kept; the rest is passed over
+    bool token_ids = false;     // lists of token ids are allowed
+    bool list_only = false;     // one text by itself is not
+    bool text_objects = false;  // an item may be an object with a member "text"
     std::size_t inputs_max = 2048;
     std::size_t token_ids_max = 300'000;  // in all lists together
 };

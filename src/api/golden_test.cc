@@ -11,9 +11,13 @@
 #include <iterator>
 #include <map>
 
+#include "api/anthropic.h"
+#include "api/anthropic_generate.h"
+#include "api/fim.h"
 #include "api/json_text.h"
 #include "api/ollama.h"
 #include "api/openai.h"
+#include "api/responses.h"
 #include "api/tei.h"
 #include "api/testing.h"
 #include "base/format.h"
@@ -78,6 +82,36 @@ std::string show(const ollama::ShowCall& call) {
     return format("{{\"model\":\"{}\",\"verbose\":{}}}\n", call.model, call.verbose);
 }
 
+std::string show(const anthropic::MessagesCall& call) {
+    std::string out = "{\"model\":";
+    append_text(out, call.request.model);
+    out += format(",\"stream\":{},\"wants_images\":{},\"hides_thinking\":{},\"body\":\n",
+                  call.stream, call.wants_images, call.hides_thinking);
+    append_json(out, call.request.body);
+    return out + "}\n";
+}
+
+Reply encode_anthropic_error(const Error& error) { return anthropic::encode_error(error, "req_1"); }
+
+std::string_view operation_name(inference::Operation operation) {
+    return operation == inference::Operation::Infill ? "Infill" : "Chat";
+}
+
+std::string show(const inference::GenerateRequest& request) {
+    return format("{{\"model\":\"{}\",\"operation\":\"{}\",\"body\":\n{}}}", request.model,
+                  operation_name(request.operation), json::serialize(request.body));
+}
+
+std::string show(const responses::Call& call) {
+    return format("{{\"stream\":{},\"truncate\":{},\"request\":\n{},\"asked\":\n{}}}\n",
+                  call.chat.stream, call.truncate, show(call.chat.request),
+                  json::serialize(call.asked));
+}
+
+std::string show(const fim::Call& call) {
+    return format("{{\"stream\":{},\"request\":\n{}}}\n", call.stream, show(call.request));
+}
+
 template <class T>
 std::string show(const Result<T>& parsed, Reply (*encode_error)(const Error&)) {
     return parsed ? show(*parsed) : show(encode_error(parsed.error()));
@@ -121,6 +155,8 @@ struct Arguments {
         for (const Code code : kAllCodes) {
             if (to_string(code) == text("code")) error.code = code;
         }
+        error.amount = static_cast<std::size_t>(integer("amount"));
+        error.limit = static_cast<std::size_t>(integer("limit"));
         if (object.contains("retry_after_ms")) {
             error.retry_after = std::chrono::milliseconds(integer("retry_after_ms"));
         }
@@ -129,6 +165,53 @@ struct Arguments {
 
     json::object object;
 };
+
+// An event stream as a list, one event a line; "[DONE]" and comments as texts.
+std::string show_stream(std::string_view stream) {
+    std::string out;
+    while (!stream.empty()) {
+        const std::size_t end = stream.find("\n\n");
+        const std::string_view event = stream.substr(0, end);
+        stream.remove_prefix(end == std::string_view::npos ? stream.size() : end + 2);
+        const std::size_t data = event.find("data: {");
+        out += out.empty() ? "[" : ",\n";
+        if (data == std::string_view::npos) {
+            append_text(out, event);
+        } else {
+            out += format("[\"{}\",{}]", event.substr(0, data == 0 ? 0 : data - 1),
+                          event.substr(data + 6));
+        }
+    }
+    return out + "]\n";
+}
+
+// {"body": ..., "events": [...], "error": ...}: what the caller of that body is answered.
+std::string show_answer(AnswerWriter& writer, const Arguments& arguments) {
+    std::string out;
+    for (const json::value& event : arguments.object.at("events").as_array()) {
+        EXPECT_TRUE(writer.event(event.as_object(), out));
+    }
+    if (const json::value* error = arguments.object.if_contains("error")) {
+        writer.error(Arguments(json::serialize(*error)).error(), out);
+    } else {
+        writer.finish({}, out);
+    }
+    return writer.streams() ? show_stream(out) : out + "\n";
+}
+
+std::string answer_responses(const Arguments& arguments) {
+    const auto call = responses::parse(json::serialize(arguments.object.at("body")));
+    const auto writer = responses::make_writer(*call, call->chat.request.model,
+                                               {.id = "1", .created_unix = 1'795'231'500});
+    return show_answer(*writer, arguments);
+}
+
+std::string answer_fim(const Arguments& arguments) {
+    const auto call = fim::parse(json::serialize(arguments.object.at("body")));
+    const auto writer = fim::make_writer(*call, call->request.model,
+                                         {.id = "fim-1", .created_unix = 1'795'231'500});
+    return show_answer(*writer, arguments);
+}
 
 std::string encode_ps(const Arguments& arguments) {
     const auto models = arguments.models();
@@ -142,11 +225,64 @@ std::string encode_ps(const Arguments& arguments) {
     return show(ollama::encode_ps(running));
 }
 
-using Function = std::function<std::string(const std::string&)>;
+// What a caller of "call" gets when the engine says "events", and fails if "code" is there.
+std::string answer_anthropic(const Arguments& arguments) {
+    const auto call = anthropic::parse_messages(json::serialize(arguments.object.at("call")));
+    if (!call) return show(encode_anthropic_error(call.error()));
+    const auto writer =
+        anthropic::make_writer(*call, "m", {.message_id = "msg_1", .request_id = "req_1"});
+    std::string out;
+    inference::GenerateReply reply;
+    for (const json::value& event : arguments.object.at("events").as_array()) {
+        inference::note_usage(event.as_object(), reply.usage);
+        EXPECT_TRUE(writer->event(event.as_object(), out));
+    }
+    if (arguments.object.contains("code")) {
+        writer->error(arguments.error(), out);
+    } else {
+        writer->finish(reply, out);
+    }
+    return show(Reply{.content_type = std::string(writer->content_type()), .body = out});
+}
 
-const std::map<std::string, Function, std::less<>>& functions() {
+using Functions =
+    std::map<std::string, std::function<std::string(const std::string&)>, std::less<>>;
+
+const Functions& anthropic_functions() {
     using A = Arguments;
-    static const std::map<std::string, Function, std::less<>> table = {
+    static const Functions table = {
+        {"anthropic/parse_messages",
+         [](const auto& in) {
+             return show(anthropic::parse_messages(in), encode_anthropic_error);
+         }},
+        {"anthropic/parse_count_tokens",
+         [](const auto& in) {
+             return show(anthropic::parse_count_tokens(in), encode_anthropic_error);
+         }},
+        {"anthropic/answer", [](const auto& in) { return answer_anthropic(A(in)); }},
+        {"anthropic/encode_count",
+         [](const auto& in) {
+             return show(anthropic::encode_count(A(in).object), encode_anthropic_error);
+         }},
+        {"anthropic/encode_models",
+         [](const auto& in) {
+             const A a(in);
+             return show(anthropic::encode_models(
+                 a.models(), {.limit = static_cast<std::size_t>(a.integer("limit")),
+                              .after_id = a.text("after_id"),
+                              .before_id = a.text("before_id")}));
+         }},
+        {"anthropic/encode_model",
+         [](const auto& in) { return show(anthropic::encode_model(A(in).models().at(0))); }},
+        {"anthropic/encode_error",
+         [](const auto& in) { return show(encode_anthropic_error(A(in).error())); }},
+    };
+    return table;
+}
+
+const Functions& functions() {
+    using A = Arguments;
+    static const Functions table = {
         {"openai/parse_embeddings",
          [](const auto& in) { return show(openai::parse_embeddings(in), openai::encode_error); }},
         {"openai/encode_embeddings",
@@ -188,6 +324,11 @@ const std::map<std::string, Function, std::less<>>& functions() {
         {"ollama/encode_alive", [](const auto&) { return show(ollama::encode_alive()); }},
         {"ollama/encode_error",
          [](const auto& in) { return show(ollama::encode_error(A(in).error())); }},
+        {"responses/parse",
+         [](const auto& in) { return show(responses::parse(in), openai::encode_error); }},
+        {"responses/answer", [](const auto& in) { return answer_responses(A(in)); }},
+        {"fim/parse", [](const auto& in) { return show(fim::parse(in), openai::encode_error); }},
+        {"fim/answer", [](const auto& in) { return answer_fim(A(in)); }},
         {"tei/parse_embed",
          [](const auto& in) { return show(tei::parse_embed(in), tei::encode_error); }},
         {"tei/encode_embed", [](const auto& in) { return show(tei::encode_embed(A(in).reply())); }},
@@ -222,8 +363,10 @@ TEST(Golden, EveryCaseYieldsExactlyWhatIsRecorded) {
         const std::string stem = file.filename().string();
         const std::string name =
             file.parent_path().filename().string() + "/" + stem.substr(0, stem.find('.'));
-        const auto function = functions().find(name);
-        ASSERT_NE(function, functions().end()) << file;
+        const Functions& table =
+            name.starts_with("anthropic/") ? anthropic_functions() : functions();
+        const auto function = table.find(name);
+        ASSERT_NE(function, table.end()) << file;
         ++seen[name];
         const std::string result = function->second(read(file));
         fs::path expected = file;
@@ -234,7 +377,9 @@ TEST(Golden, EveryCaseYieldsExactlyWhatIsRecorded) {
             EXPECT_EQ(result, read(expected)) << file;
         }
     }
-    for (const auto& [name, function] : functions()) EXPECT_GT(seen[name], 0) << name;
+    for (const Functions* table : {&functions(), &anthropic_functions()}) {
+        for (const auto& [name, function] : *table) EXPECT_GT(seen[name], 0) << name;
+    }
 }
 
 TEST(Golden, EveryRecordedAnswerIsJson) {

@@ -4,13 +4,12 @@
 #include <cmath>
 
 #include "base/format.h"
+#include "inference/json.h"
 
 namespace hearth::api {
 namespace {
 
 namespace json = boost::json;
-
-constexpr std::size_t kDepthMax = 64;
 
 std::string_view name_of(Kind kind) {
     switch (kind) {
@@ -64,13 +63,11 @@ bool is_finite(const json::value& value) {
 }  // namespace
 
 Result<json::object> read_object(std::string_view body) {
-    json::parse_options options;
-    options.max_depth = kDepthMax;
     boost::system::error_code failed;
-    json::value parsed = json::parse(body, failed, {}, options);
+    json::value parsed = inference::parse_json(body, failed);
     if (failed == json::error::too_deep) {
         return fail(Code::InvalidArgument,
-                    format("the body is nested deeper than {} levels", kDepthMax));
+                    format("the body is nested deeper than {} levels", inference::kJsonDepthMax));
     }
     if (failed) {
         return fail(Code::InvalidArgument,

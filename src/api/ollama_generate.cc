@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <boost/json.hpp>
-#include <cmath>
 
+#include "api/bare_text.h"
 #include "api/json_body.h"
 #include "api/model_defaults.h"
 #include "api/ollama.h"
@@ -317,6 +317,7 @@ bool has_capability(const models::Model& model, std::string_view name) {
 Result<TextCall> parse_generate(std::string_view text) {
     TRY(const json::object body, read_object(text));
     TRY_VOID(check_members(body, kGenerate));
+    TRY_VOID(refuse_tools(body, "/api/chat"));
     TRY(TextCall call, read_common(body));
     TRY_VOID(read_think(body, call));
     TRY_VOID(refuse_unserved(body));
@@ -377,37 +378,6 @@ Result<void> check_capabilities(const TextCall& call, const models::Model& model
     TRY_VOID(need(call.wants_thinking, "thinking", "thinking"));
     TRY_VOID(need(call.request.operation == Operation::Infill, "insert", "insert"));
     return {};
-}
-
-bool drop_oldest_messages(GenerateRequest& request, std::size_t tokens, std::size_t room) {
-    json::value* found = request.body.if_contains("messages");
-    if (found == nullptr || !found->is_array() || tokens <= room) return false;
-    json::array& messages = found->get_array();
-    const auto is_kept = [&](const json::value& message) {
-        return &message == &messages.back() ||
-               (message.is_object() && text_of(message.get_object(), "role") == "system");
-    };
-    std::size_t spare = 0;
-    for (const json::value& message : messages) spare += is_kept(message) ? 0 : 1;
-    if (spare == 0) return false;
-    const double share = 1 - static_cast<double>(room) / static_cast<double>(tokens);
-    auto drop = static_cast<std::size_t>(std::ceil(share * static_cast<double>(spare)));
-    drop = std::clamp<std::size_t>(drop, 1, spare);
-    json::array kept;
-    bool after_dropped = false;
-    for (json::value& message : messages) {
-        // The result of a call that is gone would be the answer to nothing.
-        const bool orphan =
-            after_dropped && message.is_object() && text_of(message.get_object(), "role") == "tool";
-        after_dropped = !is_kept(message) && (drop > 0 || orphan);
-        if (!after_dropped) {
-            kept.push_back(std::move(message));
-        } else if (drop > 0) {
-            --drop;
-        }
-    }
-    messages = std::move(kept);
-    return true;
 }
 
 }  // namespace hearth::api::ollama

@@ -41,11 +41,6 @@ void apply_dialect_defaults(inference::GenerateRequest& request);
 // Refuses what the model cannot do: tools, images, thinking, a suffix. InvalidArgument.
 Result<void> check_capabilities(const TextCall& call, const models::Model& model);
 
-// Leaves out the oldest messages that are neither the system's nor the last, about as many as a
-// prompt of `tokens` has too many for `room`. False when there is nothing to leave out.
-bool drop_oldest_messages(inference::GenerateRequest& request, std::size_t tokens,
-                          std::size_t room);
-
 // Nanoseconds since 1970.
 using Now = std::int64_t (*)();
 std::int64_t system_now();

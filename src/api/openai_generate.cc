@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "api/bare_text.h"
 #include "api/json_body.h"
 #include "api/openai_functions.h"
 #include "api/openai_messages.h"
@@ -22,6 +23,7 @@ constexpr std::size_t kStopsMax = 64;
 constexpr std::size_t kToolsMax = 1024;
 constexpr std::size_t kPromptsMax = 2048;
 constexpr std::size_t kFieldsMax = 256;
+constexpr std::string_view kChatRoute = "/v1/chat/completions";
 
 constexpr std::array kSampling = {
     Member{"temperature", Kind::Number, 0, 100},
@@ -125,6 +127,15 @@ bool wants_no_tokens(const json::object& body) {
     return false;
 }
 
+void take_stream_options(const json::object& body, GenerateCall& call) {
+    json::object options;
+    if (const json::value* given = find(body, "stream_options")) options = given->get_object();
+    call.include_usage = flag_of(options, "include_usage");
+    if (!call.stream || call.include_usage) return;
+    options["include_usage"] = true;
+    call.usage_wish = json::serialize(options);
+}
+
 // Takes what belongs to us out of the body. What is null is absent: engines do not all know that.
 Result<GenerateCall> take_common(json::object body, Operation operation, Form form) {
     TRY_VOID(check_members(body, kSampling));
@@ -137,9 +148,7 @@ Result<GenerateCall> take_common(json::object body, Operation operation, Form fo
     call.stream = flag_of(body, "stream");
     call.choices = choices_of(body);
     call.silent = wants_no_tokens(body);
-    if (const json::value* options = find(body, "stream_options")) {
-        call.include_usage = flag_of(options->get_object(), "include_usage");
-    }
+    take_stream_options(body, call);
     for (const char* ours : {"model", "stream", "stream_options"}) body.erase(ours);
     drop_nulls(body);
     call.request.body = std::move(body);
@@ -241,6 +250,32 @@ Result<std::size_t> count_prompts(const json::object& body) {
     return fail(must_be("prompt", format("a list of at most {} prompts", kPromptsMax)));
 }
 
+// Images within a prompt are for llama-server's own route alone.
+Result<void> refuse_objects(const json::value& prompt) {
+    const json::array single(1, prompt);
+    for (const json::value& one : prompt.is_array() ? prompt.get_array() : single) {
+        if (!one.is_object()) continue;
+        return fail(must_be("prompt", format("texts or token ids; images go to {}", kChatRoute)));
+    }
+    return {};
+}
+
+// An engine aborts, with every answer in progress, where nothing follows the last image. Its
+// markers are "<__media_", something of its process, "__>".
+Result<void> check_images(const json::value& prompt) {
+    const json::array single(1, prompt);
+    for (const json::value& one : prompt.is_array() ? prompt.get_array() : single) {
+        if (!one.is_object() || find(one.get_object(), "multimodal_data") == nullptr) continue;
+        const json::value* text = find(one.get_object(), "prompt_string");
+        if (text == nullptr || !text->is_string()) {
+            return fail(must_be("prompt.prompt_string", "a string beside multimodal_data"));
+        }
+        if (!std::string_view(text->get_string()).ends_with("__>")) continue;
+        return fail(must_be("prompt.prompt_string", "a text that goes on after its last image"));
+    }
+    return {};
+}
+
 Result<void> take_echo(GenerateCall& call) {
     json::object& body = call.request.body;
     const bool wanted = flag_of(body, "echo");
@@ -290,6 +325,10 @@ Result<void> turn_to_infill(json::object& body) {
 
 Result<GenerateCall> parse_chat(std::string_view text) {
     TRY(json::object body, read_object(text));
+    return take_chat(std::move(body));
+}
+
+Result<GenerateCall> take_chat(json::object body) {
     TRY_VOID(check_members(body, kChat));
     TRY(const bool functions, translate_functions(body));
     TRY_VOID(take_messages(body));
@@ -303,7 +342,9 @@ Result<GenerateCall> parse_chat(std::string_view text) {
 Result<GenerateCall> parse_completion(std::string_view text) {
     TRY(json::object body, read_object(text));
     TRY_VOID(check_members(body, kCompletion));
+    TRY_VOID(take_chat_words(body, kChatRoute));
     TRY_VOID(count_prompts(body));
+    TRY_VOID(refuse_objects(body.at("prompt")));
     TRY(GenerateCall call, take_common(std::move(body), Operation::Completion, Form::Completion));
     TRY_VOID(drop_best_of(call));
     take_logprobs(call);
@@ -317,13 +358,16 @@ Result<GenerateCall> parse_completion(std::string_view text) {
 
 Result<GenerateCall> parse_native(std::string_view text) {
     TRY(json::object body, read_object(text));
+    TRY_VOID(take_chat_words(body, kChatRoute));
     TRY_VOID(count_prompts(body));
+    TRY_VOID(check_images(body.at("prompt")));
     return take_common(std::move(body), Operation::Native, Form::Native);
 }
 
 Result<GenerateCall> parse_infill(std::string_view text) {
     TRY(json::object body, read_object(text));
     TRY_VOID(check_members(body, kInfill));
+    TRY_VOID(take_chat_words(body, kChatRoute));
     for (const char* needed : {"input_prefix", "input_suffix"}) {
         if (find(body, needed) == nullptr)
             return fail(must_be(needed, "a string, and is required"));

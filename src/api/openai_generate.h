@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,9 +26,11 @@ struct GenerateCall {
     Form form = Form::Chat;
     bool stream = false;
     bool include_usage = false;  // of a stream
-    bool functions = false;      // asked with "functions": answered with "function_call"
-    bool silent = false;         // no tokens are wanted, though an engine makes one
-    std::size_t choices = 1;     // of each prompt
+    // Of a stream that is not to tell tokens: its stream_options (JSON), but for that.
+    std::string usage_wish = {};
+    bool functions = false;   // asked with "functions": answered with "function_call"
+    bool silent = false;      // no tokens are wanted, though an engine makes one
+    std::size_t choices = 1;  // of each prompt
     // Alternatives to tell of each token; absent: all that the engine tells.
     std::optional<std::size_t> top_logprobs;
     std::vector<std::string> echo;  // of each prompt: its text, to stand before the answer
@@ -38,6 +41,8 @@ struct GenerateCall {
 // Body of POST /v1/chat/completions. Images and sounds must be in it: nothing is fetched on a
 // caller's word. Unknown members travel on, null is absent. Errors: InvalidArgument with `param`.
 Result<GenerateCall> parse_chat(std::string_view body);
+// The same, of a body that was read.
+Result<GenerateCall> take_chat(boost::json::object body);
 // Body of POST /v1/completions, at most 2,048 prompts; with a suffix it becomes a call of
 // Operation::Infill.
 Result<GenerateCall> parse_completion(std::string_view body);

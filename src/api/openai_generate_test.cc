@@ -60,7 +60,11 @@ TEST(OpenAiGenerate, TakesTheModelAndTheStreamOutOfTheBody) {
     EXPECT_TRUE(call.include_usage);
     EXPECT_EQ(json::value(call.request.body), json::parse(format("{{{}}}", kHello)));
     EXPECT_FALSE(chat("").stream);
+    EXPECT_TRUE(call.usage_wish.empty());
     EXPECT_FALSE(chat(R"("stream":true)").include_usage);
+    EXPECT_EQ(chat(R"("stream":true,"stream_options":{"zz":1})").usage_wish,
+              R"({"zz":1,"include_usage":true})");
+    EXPECT_TRUE(chat(R"("stream":false)").usage_wish.empty());
 }
 
 TEST(OpenAiGenerate, LetsUnknownMembersTravelOnAndTakesNullForAbsent) {
@@ -378,8 +382,8 @@ TEST(OpenAiGenerate, TakesPromptsOfEveryForm) {
     const auto prompt = [](std::string_view value) {
         return refusal(parse_completion, format(R"({{"model":"m","prompt":{}}})", value));
     };
-    for (const char* sound : {R"("x")", R"("")", R"(["a","b"])", "[1,2]", "[[1],[2,3]]",
-                              R"(["a",1])", R"({"prompt_string":"x"})"}) {
+    for (const char* sound :
+         {R"("x")", R"("")", R"(["a","b"])", "[1,2]", "[[1],[2,3]]", R"(["a",1])"}) {
         EXPECT_EQ(prompt(sound), "accepted") << sound;
     }
     for (const char* wrong : {"[]", "null", "3", "true"}) {

@@ -26,7 +26,10 @@ int http_status(Code code) {
 
 std::optional<std::chrono::seconds> retry_after(const Error& error, int status) {
     using namespace std::chrono;
-    if (status != 429 && status != 503) return std::nullopt;
+    const bool is_temporary = status == 429 || status == 503;
+    // What an upstream that failed said itself is passed on.
+    const bool may_be_told = is_temporary || status == 502;
+    if (!may_be_told || (!error.retry_after && !is_temporary)) return std::nullopt;
     if (!error.retry_after) return seconds(1);
     return std::max(seconds(1), ceil<seconds>(*error.retry_after));
 }

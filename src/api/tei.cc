@@ -1,5 +1,6 @@
 #include "api/tei.h"
 
+#include <algorithm>
 #include <array>
 
 #include "api/embed_body.h"
@@ -15,18 +16,6 @@ using inference::Overflow;
 
 constexpr std::array<std::string_view, 5> kMembers = {"truncate", "truncation_direction",
                                                       "normalize", "prompt_name", "dimensions"};
-
-Result<Overflow> read_overflow(const Body& body) {
-    TRY(const bool truncate, body.flag("truncate", false));
-    TRY(const std::string direction, body.text("truncation_direction"));
-    const bool left = direction == "Left" || direction == "left";
-    if (!left && !direction.empty() && direction != "Right" && direction != "right") {
-        return fail(
-            wrong_member("truncation_direction", R"("Left" or "Right")", Scalar(direction)));
-    }
-    if (!truncate) return Overflow::Refuse;
-    return left ? Overflow::CutLeft : Overflow::CutRight;
-}
 
 struct ErrorKind {
     int status;
@@ -68,6 +57,17 @@ std::string_view dtype_name(std::string_view precision) {
     return "float32";
 }
 
+void append_model_type(std::string& out, const models::Model& model) {
+    if (std::ranges::find(model.capabilities, "rerank") != model.capabilities.end()) {
+        out += R"(,"model_type":{"reranker":{"id2label":{"0":"LABEL_0"},)";
+        out += R"("label2id":{"LABEL_0":0}}})";
+        return;
+    }
+    out += R"(,"model_type":{"embedding":{"pooling":)";
+    append_text(out, pooling_name(model.encoder.pooling));
+    out += "}}";
+}
+
 void append_size(std::string& out, std::string_view member, std::size_t value) {
     out += ',';
     append_text(out, member);
@@ -76,6 +76,18 @@ void append_size(std::string& out, std::string_view member, std::size_t value) {
 }
 
 }  // namespace
+
+Result<Overflow> read_overflow(const Body& body) {
+    TRY(const bool truncate, body.flag("truncate", false));
+    TRY(const std::string direction, body.text("truncation_direction"));
+    const bool left = direction == "Left" || direction == "left";
+    if (!left && !direction.empty() && direction != "Right" && direction != "right") {
+        return fail(
+            wrong_member("truncation_direction", R"("Left" or "Right")", Scalar(direction)));
+    }
+    if (!truncate) return Overflow::Refuse;
+    return left ? Overflow::CutLeft : Overflow::CutRight;
+}
 
 Result<EmbedRequest> parse_embed(std::string_view text) {
     TRY(Body body, read_body(text, {.input = "inputs", .members = kMembers, .token_ids = true}));
@@ -112,9 +124,7 @@ Reply encode_info(const models::Model& model, std::string_view version,
     append_text(out, model.digest);
     out += R"(,"model_dtype":)";
     append_text(out, dtype_name(model.precision));
-    out += R"(,"model_type":{"embedding":{"pooling":)";
-    append_text(out, pooling_name(model.encoder.pooling));
-    out += "}}";
+    append_model_type(out, model);
     append_size(out, "max_concurrent_requests", limits.requests_max);
     append_size(out, "max_input_length", model.context_length);
     append_size(out, "max_batch_tokens", limits.batch_tokens_max);

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "api/embed_body.h"
 #include "api/reply.h"
 #include "api/view.h"
 #include "base/error.h"
@@ -11,6 +12,9 @@
 // The dialect of text-embeddings-inference: /embed and /info. Pure functions.
 // Source: huggingface/text-embeddings-inference 1.9, router/src/http.
 namespace hearth::api::tei {
+
+// What its members `truncate` and `truncation_direction` ask for.
+Result<inference::Overflow> read_overflow(const Body& body);
 
 // Body of POST /embed. `model` stays empty: this dialect has no name for it, the server serves one.
 // Errors: InvalidArgument with `param`; reason "empty" for an empty list.

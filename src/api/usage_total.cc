@@ -11,10 +11,12 @@ namespace json = boost::json;
 constexpr std::int64_t kCountMax = 1'000'000'000'000;
 
 std::int64_t count_at(const json::object& from, std::string_view key) {
+    // What was parsed is signed; what a backend has made itself may be unsigned.
+    boost::system::error_code wrong;
     const json::value* value = from.if_contains(key);
-    if (value == nullptr || !value->is_int64()) return 0;
-    const std::int64_t count = value->get_int64();
-    return count >= 0 && count <= kCountMax ? count : 0;
+    if (value == nullptr) return 0;
+    const auto count = value->to_number<std::int64_t>(wrong);
+    return !wrong && count >= 0 && count <= kCountMax ? count : 0;
 }
 
 void add_count(json::object& to, const json::object& from, std::string_view key) {

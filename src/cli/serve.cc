@@ -16,14 +16,19 @@ struct ServeOptions {
     std::string config;
 };
 
-Result<void> serve(const ServeOptions& options) {
+Result<server::Config> load(const ServeOptions& options) {
     TRY(auto config, server::load_config(options.config, server::hearth_environment()));
     if (!options.listen.empty()) config.server.listen = options.listen;
     if (!options.data_dir.empty()) config.server.data_dir = options.data_dir;
-    return server::serve_until_signal(config, [](const std::string& address) {
-        std::printf("ready %s\n", address.c_str());
-        std::fflush(stdout);
-    });
+    return config;
+}
+
+Result<void> serve(const ServeOptions& options) {
+    return server::serve_until_signal([&] { return load(options); },
+                                      [](const std::string& address) {
+                                          std::printf("ready %s\n", address.c_str());
+                                          std::fflush(stdout);
+                                      });
 }
 
 }  // namespace
@@ -40,8 +45,8 @@ void add_serve(CLI::App& app, int& status) {
         "Examples:\n"
         "  hearth serve\n"
         "  hearth serve --listen 127.0.0.1:11434 --listen unix:/run/hearth.sock\n"
-        "Prints 'ready ADDRESS' once it answers. SIGTERM drains and stops, SIGHUP looks for new "
-        "models.");
+        "Prints 'ready ADDRESS' once it answers. SIGTERM drains and stops, SIGHUP reads "
+        "the configuration again and looks for new models.");
     command->callback([options, &status] { status = report(serve(*options)); });
 }
 

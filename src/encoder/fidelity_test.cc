@@ -11,15 +11,17 @@
 
 #include "encoder/cpu.h"
 #include "encoder/engine_test_folder.h"
-#include "encoder/golden_files.h"
 #include "encoder/session.h"
-#include "encoder/tokenizer.h"
+#include "testing/golden_files.h"
+#include "tokens/tokenizer.h"
 
 // Whole vectors against the reference's own (tests/reference/README.md).
 namespace hearth::encoder {
 namespace {
 
 namespace fs = std::filesystem;
+using hearth::testing::kGolden;
+using hearth::testing::kModel;
 
 // Sanitizers look for faults, not for accuracy: a few texts do.
 #if defined(__has_feature)
@@ -105,7 +107,7 @@ Vectors embed(const fs::path& model, const fs::path& tokens_of, Numbers numbers,
     auto config = models::read_encoder_config(model);
     EXPECT_TRUE(config) << config.error().message;
     config->tokens_max = std::min(tokens_max, config->positions_max);
-    const auto tokenizer = Tokenizer::open(tokens_of);
+    const auto tokenizer = tokens::Tokenizer::open(tokens_of);
     EXPECT_TRUE(tokenizer) << tokenizer.error().message;
     const auto forward = Forward::load(model, *config, *supported_kernels().front(), numbers);
     EXPECT_TRUE(forward) << forward.error().message;
@@ -173,7 +175,7 @@ double neighbour_agreement(const Vectors& ours, const Vectors& theirs) {
     return static_cast<double>(common) / (10.0 * static_cast<double>(a.size()));
 }
 
-class DefaultModel : public testing::Test {
+class DefaultModel : public ::testing::Test {
   protected:
     void SetUp() override {
         if (!fs::exists(kModel / "model.safetensors")) GTEST_SKIP() << "run ./dev setup";

@@ -1,18 +1,13 @@
 #include "http/client.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/format.h"
 #include "http/char_class.h"
-#include "http/client_pool.h"
-#include "http/reply_reader.h"
+#include "http/client_exchange.h"
 
 namespace hearth::http {
 namespace {
-
-constexpr std::size_t kDirectMin = 16 << 10;  // larger rests of a body are read to their place
-constexpr std::size_t kGrowthMax = 8 << 20;
 
 using Step = ReplyReader::Step;
 
@@ -20,7 +15,15 @@ bool has_field(const Headers& headers, std::string_view name) {
     return headers.find(name).has_value();
 }
 
-Result<std::string> encode_call(const Call& call, const Address& address) {
+// Host and port as the Host field has them; a scheme's own port is left out (RFC 9110 4.2.3).
+std::string host_of(const Address& address, bool tls) {
+    if (address.is_unix) return "localhost";
+    const bool v6 = address.host.contains(':');
+    const std::string host = v6 ? format("[{}]", address.host) : address.host;
+    return address.port == (tls ? "443" : "80") ? host : format("{}:{}", host, address.port);
+}
+
+Result<std::string> encode_call(const Call& call, const std::string& host) {
     if (call.method == Method::Other) return fail(Code::InvalidArgument, "a call needs a method");
     if (call.target.empty() || !all_are(kTarget, call.target)) {
         return fail(Code::InvalidArgument,
@@ -28,12 +31,8 @@ Result<std::string> encode_call(const Call& call, const Address& address) {
     }
     std::string head;
     head.append(to_string(call.method)).append(" ").append(call.target).append(" HTTP/1.1\r\n");
-    if (!has_field(call.headers, "host")) {
-        const bool v6 = address.host.contains(':');
-        head += address.is_unix ? "Host: localhost\r\n"
-                : v6            ? format("Host: [{}]:{}\r\n", address.host, address.port)
-                                : format("Host: {}:{}\r\n", address.host, address.port);
-    }
+    if (!has_field(call.headers, "host")) head.append("Host: ").append(host).append("\r\n");
+    if (!has_field(call.headers, "accept-encoding")) head += "Accept-Encoding: identity\r\n";
     for (const auto [name, value] : call.headers.all()) {
         if (name.empty() || !all_are(kToken, name) || !all_are(kFieldValue, value)) {
             return fail(Code::InvalidArgument, "a header field has a forbidden character");
@@ -53,186 +52,101 @@ Result<std::string> encode_call(const Call& call, const Address& address) {
     return head;
 }
 
-std::unexpected<Error> late() { return fail(Code::DeadlineExceeded, "took longer than allowed"); }
-
-// One request and its reply on one connection.
-class Exchanging {
-  public:
-    Exchanging(ClientPool& pool, std::unique_ptr<Socket> socket, Method method, Deadline deadline)
-        : pool_(pool),
-          socket_(std::move(socket)),
-          buffer_(pool.lend_buffer()),
-          reader_({.header_bytes_max = pool.options().header_bytes_max,
-                   .body_bytes_max = pool.options().body_bytes_max},
-                  method),
-          deadline_(deadline) {}
-    ~Exchanging() {
-        pool_.take_back(std::move(buffer_));
-        if (done_ && reader_.persistent() && input_.empty()) pool_.put_idle(std::move(socket_));
+// A body in a coding nobody asked for is of no use to the caller.
+Result<void> check_coding(const Call& call, ReplyReader& reader) {
+    const auto coding = reader.headers().find("content-encoding");
+    const int status = reader.status();
+    const bool bodiless = call.method == Method::Head || status == 204 || status == 304;
+    if (!coding || coding->empty() || equal_ignoring_case(*coding, "identity") || bodiless ||
+        has_field(call.headers, "accept-encoding")) {
+        return {};
     }
-    Exchanging(const Exchanging&) = delete;
-    Exchanging& operator=(const Exchanging&) = delete;
-
-    // No byte of a reply has come: the request may go to another connection.
-    bool untouched() const { return !reader_.started(); }
-    ReplyReader& reader() { return reader_; }
-
-    Awaitable<Result<void>> send(std::string_view head, std::string_view body);
-    // The next step that is not More.
-    Awaitable<Result<Step>> next(std::string_view& piece);
-    Awaitable<Result<void>> collect(std::string& body);
-
-  private:
-    Awaitable<Result<void>> wait(bool for_writing);
-    Result<Step> closed(Socket::Io how);
-    Result<Step> check(Step step);
-
-    ClientPool& pool_;
-    std::unique_ptr<Socket> socket_;
-    std::unique_ptr<ClientPool::Buffer> buffer_;
-    ReplyReader reader_;
-    Deadline deadline_;
-    std::string_view input_;
-    bool done_ = false;
-    bool refused_ = false;  // the server takes no more of the request
-};
-
-Awaitable<Result<void>> Exchanging::wait(bool for_writing) {
-    const Wake wake = for_writing ? co_await socket_->wait_writable(deadline_.when())
-                                  : co_await socket_->wait_readable(deadline_.when());
-    switch (wake) {
-        case Wake::Ready: co_return Result<void>();
-        case Wake::TimedOut: co_return late();
-        case Wake::Cancelled: break;
-    }
-    co_return fail(Code::Cancelled, "cancelled");
+    return fail(Code::BadUpstream,
+                format("the server sent its answer (status {}) coded as \"{}\", which it was told "
+                       "not to do",
+                       status, all_are(kToken, *coding) ? *coding : "something unknown"));
 }
 
-// A server that refuses closes early: what it said before still counts, so failing is left to
-// reading.
-Awaitable<Result<void>> Exchanging::send(std::string_view head, std::string_view body) {
-    Pieces pieces;
-    pieces.add(head);
-    pieces.add(body);
-    for (;;) {
-        switch (socket_->write(pieces)) {
-            case Socket::Io::Some: co_return Result<void>();
-            case Socket::Io::WouldBlock: break;
-            case Socket::Io::End:
-            case Socket::Io::Failed: refused_ = true; co_return Result<void>();
-        }
-        CO_TRY_VOID(co_await wait(true));
-    }
-}
-
-Result<Step> Exchanging::check(Step step) {
-    if (step == Step::Done) {
-        done_ = !refused_;
-    } else if (step == Step::Bad) {
-        return fail(Code::BadUpstream, format("malformed reply: {}", reader_.refusal()));
-    }
-    return step;
-}
-
-Result<Step> Exchanging::closed(Socket::Io how) {
-    if (untouched()) {
-        return fail(Error{.code = Code::Unavailable,
-                          .message = "the server closed the connection before it answered",
-                          .reason = "sent_no_byte"});
-    }
-    if (how == Socket::Io::Failed) {
-        return fail(Code::BadUpstream, "the connection broke inside the reply");
-    }
-    return check(reader_.end());
-}
-
-Awaitable<Result<Step>> Exchanging::next(std::string_view& piece) {
-    for (;;) {
-        if (const Step step = reader_.next(input_, piece); step != Step::More) {
-            co_return check(step);
-        }
-        while (!socket_->readable()) CO_TRY_VOID(co_await wait(false));
-        // A server that never pauses must not outlive the deadline either.
-        if (deadline_.passed()) co_return late();
-        const Socket::Read got = socket_->read(buffer_->data(), buffer_->size());
-        input_ = {buffer_->data(), got.size};
-        if (got.io == Socket::Io::End || got.io == Socket::Io::Failed) co_return closed(got.io);
-    }
-}
-
-// Reads the rest of the reply into `body`: a long one of known length without passing a buffer.
-Awaitable<Result<void>> Exchanging::collect(std::string& body) {
-    for (;;) {
-        if (!input_.empty() || reader_.known_left() < kDirectMin) {
-            std::string_view piece;
-            CO_TRY(const Step step, co_await next(piece));
-            if (step == Step::Done) co_return Result<void>();
-            body.append(piece);
-            continue;
-        }
-        while (!socket_->readable()) CO_TRY_VOID(co_await wait(false));
-        if (deadline_.passed()) co_return late();
-        // Memory follows what has come, so that a server cannot claim it with a header.
-        const std::size_t have = body.size();
-        const auto more = std::size_t(std::min<std::uint64_t>(
-            reader_.known_left(), std::clamp(have, ClientPool::kReceiveSize, kGrowthMax)));
-        Socket::Read got;
-        body.resize_and_overwrite(have + more, [&](char* data, std::size_t) {
-            got = socket_->read(data + have, more);
-            return have + got.size;
-        });
-        if (got.io == Socket::Io::End || got.io == Socket::Io::Failed) {
-            CO_TRY(const Step step, closed(got.io));
-            if (step == Step::Done) co_return Result<void>();
-        }
-        CO_TRY(const Step step, check(reader_.received(got.size)));
-        if (step == Step::Done) co_return Result<void>();
-    }
+Reply reply_of(ClientExchange& exchange) {
+    return {.status = exchange.reader().status(),
+            .headers = std::move(exchange.reader().headers()),
+            .body = {},
+            .reused_connection = exchange.reused()};
 }
 
 }  // namespace
 
-struct Client::Impl {
-    ClientPool pool;
+void MovingLimit::set(Deadline end, std::string reason, std::string message) {
+    end_ = end.when();
+    reason_ = std::move(reason);
+    message_ = std::move(message);
+}
 
-    Awaitable<Result<std::unique_ptr<Exchanging>>> open(const Call& call, Deadline deadline);
+Error MovingLimit::error() const {
+    return {.code = Code::BadUpstream, .message = message_, .reason = reason_};
+}
+
+bool never_sent(const Error& error) {
+    for (const std::string_view reason : {"connect_failed", "connect_timeout", "tls_certificate",
+                                          "tls_handshake", "tls_configuration"}) {
+        if (error.reason == reason) return true;
+    }
+    return false;
+}
+
+struct Client::Impl {
+    Impl(const std::string& address, ClientOptions options) : pool(address, std::move(options)) {
+        const Result<Address>& known = pool.connector().address();
+        if (known) host = host_of(*known, pool.options().tls != nullptr);
+    }
+
+    Awaitable<Result<std::unique_ptr<ClientExchange>>> open(const Call& call, Deadline deadline);
+
+    ClientPool pool;
+    std::string host;  // as the Host field has it
 };
 
 // Sends the request and waits for the head of the reply. A kept connection that turns out dead
 // costs one more attempt, on a new connection.
-Awaitable<Result<std::unique_ptr<Exchanging>>> Client::Impl::open(const Call& call,
-                                                                  Deadline deadline) {
-    if (!pool.address()) co_return fail(pool.address().error());
-    CO_TRY(const std::string head, encode_call(call, *pool.address()));
-    std::unique_ptr<Socket> socket = pool.take_idle();
-    for (bool reused = socket != nullptr;; reused = false) {
-        if (!reused) {
-            CO_TRY(socket, co_await pool.connect(deadline));
+Awaitable<Result<std::unique_ptr<ClientExchange>>> Client::Impl::open(const Call& call,
+                                                                      Deadline deadline) {
+    if (!pool.connector().address()) co_return fail(pool.connector().address().error());
+    CO_TRY(const std::string head, encode_call(call, host));
+    std::unique_ptr<ClientSocket> socket = pool.idle().take();
+    for (;;) {
+        if (!socket) {
+            CO_TRY(socket, co_await pool.connector().connect(deadline));
         }
-        auto exchange =
-            std::make_unique<Exchanging>(pool, std::move(socket), call.method, deadline);
-        Result<void> sent = co_await exchange->send(head, call.body);
-        if (!sent) co_return fail(std::move(sent).error());
+        auto exchange = std::make_unique<ClientExchange>(
+            pool, std::move(socket),
+            ClientExchange::Options{.method = call.method,
+                                    .deadline = deadline,
+                                    .limits = call.limits.value_or(pool.options().limits),
+                                    .moving_limit = call.moving_limit});
+        CO_TRY_VOID(co_await exchange->send(head, call.body));
         std::string_view piece;
-        Result<Step> step = co_await exchange->next(piece);
-        if (step) co_return exchange;
-        const bool again =
-            reused && exchange->untouched() && step.error().code == Code::Unavailable;
-        if (!again) co_return fail(std::move(step).error());
+        const Result<Step> step = co_await exchange->next(piece);
+        if (step) {
+            CO_TRY_VOID(check_coding(call, exchange->reader()));
+            co_return exchange;
+        }
+        if (!exchange->reused() || step.error().reason != "sent_no_byte") {
+            co_return fail(step.error());
+        }
     }
 }
 
 Client::Client(std::string address, ClientOptions options)
-    : impl_(std::make_unique<Impl>(ClientPool(address, options))) {}
+    : impl_(std::make_unique<Impl>(address, std::move(options))) {}
 Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 
+std::size_t Client::connections_open() const { return impl_->pool.connector().open(); }
+
 Awaitable<Result<Reply>> Client::send(Call call, Deadline deadline) {
     CO_TRY(const auto exchange, co_await impl_->open(call, deadline));
-    Reply reply;
-    reply.status = exchange->reader().status();
-    reply.headers = std::move(exchange->reader().headers());
+    Reply reply = reply_of(*exchange);
     CO_TRY_VOID(co_await exchange->collect(reply.body));
     co_return reply;
 }
@@ -240,9 +154,7 @@ Awaitable<Result<Reply>> Client::send(Call call, Deadline deadline) {
 Awaitable<Result<Reply>> Client::stream(Call call, Deadline deadline, OnHead on_head,
                                         OnBody on_body) {
     CO_TRY(const auto exchange, co_await impl_->open(call, deadline));
-    Reply reply;
-    reply.status = exchange->reader().status();
-    reply.headers = std::move(exchange->reader().headers());
+    Reply reply = reply_of(*exchange);
     CO_TRY_VOID(on_head(reply));
     for (;;) {
         std::string_view piece;

@@ -6,45 +6,42 @@
 #include <string>
 #include <vector>
 
-#include "http/address.h"
-#include "http/client.h"
-#include "http/socket.h"
+#include "http/connector.h"
+#include "http/idle_connections.h"
 
 namespace hearth::http {
 
-// The connections of one client that wait for their next request, newest first used.
+// What the calls of one client share. Shard-local.
 class ClientPool {
   public:
     static constexpr std::size_t kReceiveSize = 64 << 10;
     using Buffer = std::array<char, kReceiveSize>;
 
     ClientPool(const std::string& address, ClientOptions options)
-        : address_(parse_address(address)), options_(options) {}
+        : options_(std::move(options)),
+          connector_(address, options_),
+          idle_({.connections_max = options_.idle_connections_max, .time = options_.idle_time}) {}
 
     const ClientOptions& options() const { return options_; }
-    const Result<Address>& address() const { return address_; }
+    Connector& connector() { return connector_; }
+    IdleConnections& idle() { return idle_; }
 
-    // One that is still open as far as is known, or null.
-    std::unique_ptr<Socket> take_idle();
-    void put_idle(std::unique_ptr<Socket> socket);
-    // Errors: Unavailable, DeadlineExceeded, Cancelled.
-    Awaitable<Result<std::unique_ptr<Socket>>> connect(Deadline deadline);
-
-    std::unique_ptr<Buffer> lend_buffer();
-    void take_back(std::unique_ptr<Buffer> buffer);
+    std::unique_ptr<Buffer> lend_buffer() {
+        if (spare_buffers_.empty()) return std::make_unique_for_overwrite<Buffer>();
+        auto buffer = std::move(spare_buffers_.back());
+        spare_buffers_.pop_back();
+        return buffer;
+    }
+    void take_back(std::unique_ptr<Buffer> buffer) {
+        if (spare_buffers_.size() < kSpareBuffersMax) spare_buffers_.push_back(std::move(buffer));
+    }
 
   private:
-    struct Idle {
-        std::unique_ptr<Socket> socket;
-        Pollable::Clock::time_point since;
-    };
-    Awaitable<Result<std::vector<Endpoint>>> resolve(Deadline deadline);
-    Awaitable<Result<std::unique_ptr<Socket>>> connect_to(Endpoint endpoint, Deadline deadline,
-                                                          Deadline attempt);
+    static constexpr std::size_t kSpareBuffersMax = 4;
 
-    Result<Address> address_;
-    ClientOptions options_;
-    std::vector<Idle> idle_;
+    const ClientOptions options_;
+    Connector connector_;
+    IdleConnections idle_;  // goes before the connector that counts them
     std::vector<std::unique_ptr<Buffer>> spare_buffers_;
 };
 

@@ -240,7 +240,7 @@ TEST(Client, MayBeCancelled) {
     EXPECT_TRUE(eventually([&] { return server.seen.destroyed == 1; }));
 }
 
-TEST(Client, SaysThatNothingWasSentWhenItCannotConnect) {
+TEST(Client, SaysThatNothingCanHaveBeenProcessedWhenItCannotConnect) {
     boost::asio::io_context io;
     std::string address;
     {
@@ -252,7 +252,8 @@ TEST(Client, SaysThatNothingWasSentWhenItCannotConnect) {
         const auto reply = send(io, client, get("/"));
         ASSERT_FALSE(reply);
         EXPECT_EQ(reply.error().code, Code::Unavailable);
-        EXPECT_EQ(reply.error().reason, "sent_no_byte");
+        EXPECT_EQ(reply.error().reason, "connect_failed");
+        EXPECT_TRUE(never_sent(reply.error()));
     }
     Client nonsense("nonsense");
     EXPECT_EQ(send(io, nonsense, get("/")).error().code, Code::InvalidArgument);
@@ -352,6 +353,7 @@ TEST(Client, SaysThatNothingCameFromAServerThatCloses) {
     ASSERT_FALSE(reply);
     EXPECT_EQ(reply.error().code, Code::Unavailable);
     EXPECT_EQ(reply.error().reason, "sent_no_byte");
+    EXPECT_FALSE(never_sent(reply.error()));
     EXPECT_EQ(connections, 1);
 }
 

@@ -10,6 +10,9 @@
 // Event streams (HTML standard, section 9.2 "Server-sent events") and NDJSON.
 namespace hearth::http {
 
+// Where the first line of `text` ends, by "\n", "\r\n" or "\r"; its size where it does not.
+std::size_t find_line_end(std::string_view text);
+
 // Appends one event: "event: NAME" when `name` is not empty, then a "data: " line per line of
 // `data`.
 void append_event(std::string& out, std::string_view data, std::string_view name = {});
@@ -24,8 +27,8 @@ struct Event {
 };
 
 // Reads an event stream that arrives in pieces cut anywhere, with any of its three line ends. An
-// event the stream ends before is dropped, as the standard says. Error: TooLarge when one event
-// passes `event_bytes_max`.
+// event the stream ends before is dropped, as the standard says. Error: BadUpstream (reason
+// "event_too_large") when one event passes `event_bytes_max`.
 class EventStreamParser {
   public:
     using OnEvent = std::function<Result<void>(const Event&)>;
@@ -49,7 +52,8 @@ class EventStreamParser {
 };
 
 // Cuts a stream into lines, also when they arrive in pieces; empty lines are left out, and so is
-// the carriage return before a line feed. Error: TooLarge when a line passes `line_bytes_max`.
+// the carriage return before a line feed. Error: BadUpstream (reason "event_too_large") when a line
+// passes `line_bytes_max`.
 class LineParser {
   public:
     using OnLine = std::function<Result<void>(std::string_view)>;

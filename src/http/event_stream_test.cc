@@ -63,7 +63,7 @@ TEST(EventStream, RefusesAnEventAboveTheLimit) {
     const EventStreamParser::OnEvent ignore = [](const Event&) { return Result<void>(); };
     EventStreamParser line(10);
     EXPECT_TRUE(line.feed("data: 1234", ignore));
-    EXPECT_EQ(line.feed("5", ignore).error().code, Code::TooLarge);
+    EXPECT_EQ(line.feed("5", ignore).error().reason, "event_too_large");
     EventStreamParser lines(20);
     Result<void> fed;
     for (int i = 0; i < 20 && fed; ++i) fed = lines.feed("data: x\n", ignore);
@@ -102,7 +102,7 @@ TEST(LineParser, RefusesALineAboveTheLimit) {
     LineParser parser(5);
     const LineParser::OnLine ignore = [](std::string_view) { return Result<void>(); };
     EXPECT_TRUE(parser.feed("12345\n123", ignore));
-    EXPECT_EQ(parser.feed("456", ignore).error().code, Code::TooLarge);
+    EXPECT_EQ(parser.feed("456", ignore).error().reason, "event_too_large");
 }
 
 }  // namespace

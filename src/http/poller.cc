@@ -46,6 +46,7 @@ void Poller::forget(Pollable& pollable) {
     if (pollable.next_) pollable.next_->previous_ = pollable.previous_;
     if (pollable.previous_) pollable.previous_->next_ = pollable.next_;
     if (first_ == &pollable) first_ = pollable.next_;
+    if (sweep_next_ == &pollable) sweep_next_ = pollable.next_;
     pollable.next_ = pollable.previous_ = nullptr;
     for (int i = at_; i < end_; ++i) {
         if (events_[std::size_t(i)].data.ptr == &pollable)
@@ -101,17 +102,17 @@ void Poller::sweep_at(Pollable::Clock::time_point when) {
 void Poller::sweep() {
     const auto now = Pollable::Clock::now();
     auto earliest = Pollable::Clock::time_point::max();
-    for (Pollable* pollable = first_; pollable;) {
-        Pollable* const next = pollable->next_;
+    next_sweep_ = earliest;  // so that a deadline set in between is not lost
+    for (Pollable* pollable = first_; pollable; pollable = sweep_next_) {
+        sweep_next_ = pollable->next_;
         if (pollable->deadline <= now) {
             pollable->deadline = Pollable::Clock::time_point::max();
             pollable->on_deadline();
         } else {
             earliest = std::min(earliest, pollable->deadline);
         }
-        pollable = next;
     }
-    next_sweep_ = Pollable::Clock::time_point::max();
+    earliest = std::min(earliest, next_sweep_);
     if (earliest != Pollable::Clock::time_point::max()) {
         sweep_at(std::max(earliest, now + kSweepGap));
     }

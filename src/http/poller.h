@@ -29,7 +29,7 @@ class Pollable {
     virtual ~Pollable() = default;
 
     virtual void on_events(std::uint32_t events) = 0;
-    // Called by the sweep when `deadline` has passed; it is reset before.
+    // Called by the sweep when `deadline` has passed; it is reset before. It may destroy others.
     virtual void on_deadline() = 0;
     // The io_context is going away, and the poller has forgotten this: give up what waits.
     virtual void on_shutdown() = 0;
@@ -84,6 +84,7 @@ class Poller final : public boost::asio::execution_context::service {
     boost::asio::steady_timer timer_;
     Pollable::Clock::time_point next_sweep_ = Pollable::Clock::time_point::max();
     Pollable* first_ = nullptr;
+    Pollable* sweep_next_ = nullptr;  // whose turn is next in the sweep that runs
     std::array<epoll_event, kBatch> events_{};
     int at_ = 0;  // events_[at_, end_) are still to be dispatched
     int end_ = 0;

@@ -27,6 +27,11 @@ class Pieces {
     bool empty() const { return count_ == 0; }
     void take(std::size_t size);
     std::size_t size() const { return count_; }
+    std::size_t bytes() const {
+        std::size_t sum = 0;
+        for (std::size_t i = 0; i < count_; ++i) sum += pieces_[i].size();
+        return sum;
+    }
     std::string_view operator[](std::size_t index) const { return pieces_[index]; }
 
   private:
@@ -50,8 +55,11 @@ class Socket final : public Pollable {
 
     bool registered() const { return registered_; }
     int fd() const { return fd_.value(); }
+    Poller& poller() const { return poller_; }
     // There may be something to read: data, the end, or an error.
     bool readable() const { return readable_; }
+    // The kernel takes more, as far as is known.
+    bool writable() const { return writable_; }
     // The peer has closed its side, wholly or for sending; data may still be unread.
     bool peer_closed() const { return peer_closed_ || broken_; }
     bool broken() const { return broken_; }

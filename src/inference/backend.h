@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "inference/embed.h"
 #include "inference/generate.h"
+#include "inference/rerank.h"
 #include "runtime/awaitable.h"
 #include "runtime/deadline.h"
 
@@ -32,9 +33,10 @@ class Backend {
     virtual ~Backend() = default;
     virtual BackendInfo info() const = 0;
     virtual Awaitable<Result<EmbedReply>> embed(EmbedRequest request, Deadline deadline) = 0;
-    // Returns when the answer has ended. After an event was pushed an error means that the answer
-    // is incomplete.
-    virtual Awaitable<Result<GenerateReply>> generate(GenerateRequest request, Sink& sink,
+    virtual Awaitable<Result<RerankReply>> rerank(RerankRequest request, Deadline deadline) = 0;
+    // Returns when the answer has ended; `request` must stay until then. After an event was pushed
+    // an error means that the answer is incomplete.
+    virtual Awaitable<Result<GenerateReply>> generate(const GenerateRequest& request, Sink& sink,
                                                       Deadline deadline) = 0;
     virtual Awaitable<Result<boost::json::object>> inquire(InquiryRequest request,
                                                            Deadline deadline) = 0;

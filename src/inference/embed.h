@@ -34,7 +34,8 @@ struct EmbedRequest {
 };
 
 struct EmbedReply {
-    std::string model;  // the model that answered
+    std::string model;    // the model that answered
+    std::string backend;  // which of several did; empty: there is one
     std::size_t dimension = 0;
     std::vector<float> vectors;         // [count, dimension] row-major, in the order of inputs
     std::vector<std::uint32_t> tokens;  // per input, special tokens included, after a cut

@@ -1,5 +1,6 @@
 #include "inference/generate.h"
 
+#include <algorithm>
 #include <boost/json/value.hpp>
 
 namespace hearth::inference {
@@ -31,7 +32,35 @@ const json::object* object_at(const json::object& from, std::string_view key) {
     return value != nullptr ? value->if_object() : nullptr;
 }
 
+bool has_text(const json::object& from, std::string_view key) {
+    const json::value* value = from.if_contains(key);
+    return value != nullptr && value->is_string() && !value->get_string().empty();
+}
+
+bool choice_says_something(const json::object& choice) {
+    if (has_text(choice, "text") || has_text(choice, "finish_reason")) return true;
+    const json::object* delta = object_at(choice, "delta");
+    if (delta == nullptr) return false;
+    const json::value* calls = delta->if_contains("tool_calls");
+    return (calls != nullptr && calls->is_array() && !calls->get_array().empty()) ||
+           has_text(*delta, "content") || has_text(*delta, "reasoning_content") ||
+           has_text(*delta, "refusal");
+}
+
 }  // namespace
+
+bool says_something(const json::object& event) {
+    if (has_text(event, "content") || has_text(event, "stop_type")) return true;
+    const json::value* choices = event.if_contains("choices");
+    if (choices == nullptr || !choices->is_array()) return false;
+    return std::ranges::any_of(choices->get_array(), [](const json::value& choice) {
+        return choice.is_object() && choice_says_something(choice.get_object());
+    });
+}
+
+Awaitable<Result<void>> Sink::relay(std::string_view, bool) {
+    co_return fail(Code::Internal, "this answer is not taken in an upstream's own words");
+}
 
 void note_usage(const json::object& event, Usage& usage) {
     if (const auto* counted = object_at(event, "usage")) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,12 +24,35 @@ enum class Operation : std::uint8_t {
     Infill,      // as of llama-server's POST /infill: a prefix, a suffix, and what stands between
 };
 
+// A route whose calls a server that has it too takes as they are. /v1/responses is none: few
+// servers have it, and those that do keep what they answer, which ours does not promise.
+enum class Dialect : std::uint8_t {
+    OpenAiChat,         // POST /v1/chat/completions
+    OpenAiCompletion,   // POST /v1/completions
+    AnthropicMessages,  // POST /v1/messages
+    OllamaChat,         // POST /api/chat
+    OllamaGenerate,     // POST /api/generate
+};
+
+// A call as its caller wrote it.
+struct Original {
+    Dialect dialect = Dialect::OpenAiChat;
+    std::string body;  // a JSON object
+    bool stream = false;
+    // Not empty: its stream is not to tell tokens, but the upstream is asked for them, so that we
+    // know, with this for its stream_options (JSON).
+    std::string usage_wish = {};
+};
+
 struct GenerateRequest {
     std::string model;  // as the caller wrote it
     Operation operation = Operation::Chat;
     boost::json::object body;  // without "model", "stream" and "stream_options"
     std::optional<std::chrono::milliseconds> keep_alive;  // negative: for ever
     std::size_t context_min = 0;  // tokens the model must have room for; 0: whatever it has
+    // Goes to a server that speaks its dialect, with only the name of the model replaced, so that
+    // what we do not know of it survives. Absent where the call is not its caller's alone.
+    std::shared_ptr<const Original> original = {};
 };
 
 // Tokens and time of one call, as the engine counted them. Absent: it did not say.
@@ -43,6 +67,9 @@ struct Usage {
 // Takes over what an event of an engine's stream says of tokens and time.
 void note_usage(const boost::json::object& event, Usage& usage);
 
+// Whether an event has a part of the answer in it, or its end: not only who speaks.
+bool says_something(const boost::json::object& event);
+
 // Who answers. Known before the first event.
 struct Origin {
     std::string model;
@@ -54,13 +81,18 @@ struct Origin {
 class Sink {
   public:
     virtual ~Sink() = default;
-    // Once, before everything else.
+    // Before the first event; again where another takes over before it.
     virtual void begin(Origin origin) = 0;
     // One message of the engine's stream, in the words of the request's operation. Suspends while
     // the reader is slow.
     virtual Awaitable<Result<void>> push(boost::json::object event) = 0;
     // The engine works and has nothing to say yet.
     virtual Awaitable<Result<void>> alive() = 0;
+    // Whether it takes an answer to the request's `original` in its own words.
+    virtual bool relays() const { return false; }
+    // Instead of push(): whole events of a stream, or a whole answer, as the upstream wrote them.
+    // `says`: as of says_something().
+    virtual Awaitable<Result<void>> relay(std::string_view bytes, bool says);
 };
 
 struct GenerateReply {
@@ -69,7 +101,13 @@ struct GenerateReply {
 };
 
 // Questions about a model that generate nothing, in the words of llama-server's route of that name.
-enum class Inquiry : std::uint8_t { Tokenize, Detokenize, ApplyTemplate, Properties };
+enum class Inquiry : std::uint8_t {
+    Tokenize,
+    Detokenize,
+    ApplyTemplate,
+    CountTokens,  // of a chat's prompt, images included: the body of Operation::Chat
+    Properties,
+};
 
 struct InquiryRequest {
     std::string model;

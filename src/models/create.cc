@@ -20,9 +20,13 @@ class Creation {
 
     Result<void> add_file(const std::filesystem::path& file, std::string_view type) {
         if (file.empty()) return {};
-        // A blob of this very store is named by its digest: it need not be read again.
-        const auto digest = Digest::parse(file.filename().string());
-        if (digest && file.parent_path() == store_.root() / "blobs") {
+        // A blob of this very store, also by a link to it, is named by its digest: it need not be
+        // read again.
+        std::error_code error;
+        const auto real = std::filesystem::canonical(file, error);
+        const auto digest = Digest::parse(real.filename().string());
+        if (digest &&
+            std::filesystem::equivalent(real.parent_path(), store_.root() / "blobs", error)) {
             const auto bytes = store_.blob_bytes(*digest);
             if (!bytes) return fail(Code::NotFound, format("blob {} is gone", digest->text()));
             manifest_.layers.push_back(
@@ -119,15 +123,12 @@ Result<void> create_model(const Store& store, const Model& from, const ModelChan
     if (!from.gguf) {
         return invalid(format("{} is no GGUF model; others are not made from it", from.name));
     }
-    const auto parsed = parse_gguf_file_name(from.gguf->file.filename().string());
-    if (parsed && parsed->parts > 1) {
-        return invalid(
-            format("{} is split into {} files; join them first", from.name, parsed->parts));
-    }
     TRY(const Store::Lease lease, store.lease());
     Creation creation(store);
     const bool same = changes.weights.empty();
-    TRY_VOID(creation.add_file(same ? from.gguf->file : changes.weights, kModelLayer));
+    for (const auto& file : gguf_part_files(same ? from.gguf->file : changes.weights)) {
+        TRY_VOID(creation.add_file(file, kModelLayer));
+    }
     TRY_VOID(creation.add_file(from.gguf->projector, kProjectorLayer));
     for (const auto* adapters : {&from.gguf->adapters, &changes.adapters}) {
         for (const auto& adapter : *adapters) {

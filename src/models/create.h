@@ -35,8 +35,8 @@ struct ModelChanges {
 };
 
 // Makes `name` of the GGUF model `from`, in any home: files that the store does not have are copied
-// into it. Blocks for as long as that takes. Errors: InvalidArgument (`from` is split into several
-// files, or has no GGUF file), those of Store.
+// into it. Blocks for as long as that takes. Errors: InvalidArgument (`from` has no GGUF file),
+// those of Store.
 Result<void> create_model(const Store& store, const Model& from, const ModelChanges& changes,
                           const ModelName& name);
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "models/gguf_model.h"
+#include "models/gguf_name.h"
 #include "models/scan_fixture.h"
 #include "models/test_folder.h"
 #include "models/test_gguf.h"
@@ -104,14 +105,33 @@ TEST_F(CreateTest, OtherWeightsTakeTheirPlace) {
     EXPECT_NE(made("small").digest, base().digest);
 }
 
+TEST_F(CreateTest, ASplitModelKeepsItsPartsAndTheirNames) {
+    folder_.write("parts/m-00001-of-00002.gguf", part_file(1, 2));
+    folder_.write("parts/m-00002-of-00002.gguf", part_file(2, 2));
+    Model split = base();
+    split.gguf->file = folder_.path() / "parts/m-00001-of-00002.gguf";
+    const auto done = create(split, {.system = "s"}, "whole");
+    ASSERT_TRUE(done) << done.error().message;
+    const Model whole = made("whole");
+    EXPECT_EQ(whole.gguf->file.filename(), "model-00001-of-00002.gguf");
+    const auto files = gguf_part_files(whole.gguf->file);
+    ASSERT_EQ(files.size(), 2U);
+    for (const auto& file : files) EXPECT_TRUE(std::filesystem::exists(file)) << file;
+    ASSERT_TRUE(create(whole, {.system = "t"}, "again")) << "by links to the same blobs";
+    EXPECT_EQ(made("again").gguf->file, whole.gguf->file);
+    ASSERT_TRUE(store_.remove(*ModelName::parse("whole")));
+    EXPECT_TRUE(std::filesystem::exists(files[1])) << "another has the same parts";
+    ASSERT_TRUE(store_.remove(*ModelName::parse("again")));
+    EXPECT_FALSE(std::filesystem::exists(whole.gguf->file.parent_path()));
+}
+
 TEST_F(CreateTest, RefusesWhatItCannotMakeOneModelOf) {
     Model folder = base();
     folder.gguf.reset();
     EXPECT_FALSE(create(folder, {}, "x"));
     Model split = base();
     split.gguf->file = folder_.path() / "m-00001-of-00003.gguf";
-    EXPECT_EQ(create(split, {}, "x").error().message,
-              "base:latest is split into 3 files; join them first");
+    EXPECT_FALSE(create(split, {}, "x")) << "its parts are missing";
     EXPECT_FALSE(create(base(), {.parameters = "[1]"}, "x"));
     EXPECT_FALSE(read_store_model(store_, *ModelName::parse("x")));
 }

@@ -104,17 +104,16 @@ Result<void> join_parts(const fs::path& first, OpenGguf& open, Files& files) {
     if (count > kPartsMax) {
         return invalid(format("it has {} parts; at most {} are read", count, kPartsMax));
     }
-    const std::string stem =
-        file_name.substr(0, file_name.size() - gguf_part_name("", 1, 1).size());
-    for (std::size_t i = 2; i <= count; ++i) {
-        const std::string name = gguf_part_name(stem, i, count);
-        auto part = open_gguf(first.parent_path() / name);
+    const std::vector<fs::path> all = gguf_part_files(first);
+    for (std::size_t i = 1; i < all.size(); ++i) {
+        const std::string name = all[i].filename().string();
+        auto part = open_gguf(all[i]);
         if (!part && part.error().code == Code::NotFound) {
-            return invalid(format("part {} of {} is missing: {}", i, count, name));
+            return invalid(format("part {} of {} is missing: {}", i + 1, count, name));
         }
         if (!part) return fail(std::move(part).error());
-        if (part->header.number("split.no") != i - 1) {
-            return invalid(format("{} is not part {} of this model", name, i));
+        if (part->header.number("split.no") != i) {
+            return invalid(format("{} is not part {} of this model", name, i + 1));
         }
         files.add(*part);
         std::ranges::move(part->header.tensors, std::back_inserter(open.header.tensors));
@@ -194,12 +193,16 @@ bool is_encoder(std::string_view architecture) {
            architecture == "gemma-embedding" || architecture == "llama-embed";
 }
 
-// Source: ollama/ollama server/images.go, Capabilities().
+// The pooling that makes a score of a query and a document. Source: llama.cpp include/llama.h.
+constexpr std::uint64_t kRankPooling = 4;
+
+// Source: ollama/ollama server/images.go, Capabilities(); it knows no rerankers.
 std::vector<std::string> capabilities_of(const GgufHeader& header, std::string_view architecture,
                                          const GgufModel& gguf,
                                          const std::vector<std::string>& senses) {
-    if (header.find(format("{}.pooling_type", architecture)) != nullptr ||
-        is_encoder(architecture)) {
+    const std::string pooling = format("{}.pooling_type", architecture);
+    if (header.number(pooling) == kRankPooling) return {"rerank"};
+    if (header.find(pooling) != nullptr || is_encoder(architecture)) {
         return {"embedding"};
     }
     std::vector<std::string> found = {"completion"};

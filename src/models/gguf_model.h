@@ -15,8 +15,9 @@ namespace hearth::models {
 // Of `gguf` the files and the texts are given; the rest is found here. An empty `digest` is made
 // from the headers, the sizes and 16 sampled blocks of all files.
 //
-// Capabilities are decided as Ollama does: "embedding" where the header names a pooling or the
-// architecture is an encoder, "completion" otherwise, and then "tools" and "thinking" by the chat
+// Capabilities are decided as Ollama does, which knows no "rerank": that is a model whose pooling
+// makes a score; "embedding" where the header names another pooling or the architecture is an
+// encoder, "completion" otherwise, and then "tools" and "thinking" by the chat
 // template, "insert" by the vocabulary, "vision" and "audio" by the projector.
 //
 // Errors: InvalidArgument with one sentence: no GGUF file, a part that is missing, a file that is

@@ -72,6 +72,20 @@ TEST(GgufModel, EncodersEmbed) {
               Words{"embedding"});
 }
 
+TEST(GgufModel, RerankersAreKnownByTheirPooling) {
+    const auto bert = [](std::uint32_t pooling) {
+        return capabilities(GgufWriter()
+                                .text("general.architecture", "bert")
+                                .number("bert.pooling_type", GgufType::U32, pooling)
+                                .tensor("t", kF32Tensor, {8}));
+    };
+    EXPECT_EQ(bert(4), Words{"rerank"});
+    EXPECT_EQ(bert(3), Words{"embedding"});
+    EXPECT_EQ(bert(5), Words{"embedding"});
+    EXPECT_EQ(capabilities(llama_gguf().number("llama.pooling_type", GgufType::U32, 4U)),
+              Words{"rerank"});
+}
+
 TEST(GgufModel, TheChatTemplateDecidesOnToolsAndThinking) {
     const auto with = [](std::string_view chat) {
         return capabilities(llama_gguf().text("tokenizer.chat_template", chat));

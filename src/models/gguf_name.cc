@@ -103,4 +103,16 @@ std::string gguf_part_name(std::string_view name, std::size_t part, std::size_t 
     return format("{}-{:05}-of-{:05}{}", name, part, parts, kSuffix);
 }
 
+std::vector<std::filesystem::path> gguf_part_files(const std::filesystem::path& first) {
+    const std::string name = first.filename().string();
+    const auto said = parse_gguf_file_name(name);
+    if (!said || said->parts < 2) return {first};
+    const std::string stem = name.substr(0, name.size() - gguf_part_name("", 1, 1).size());
+    std::vector<std::filesystem::path> files;
+    for (std::size_t part = 1; part <= said->parts; ++part) {
+        files.push_back(first.parent_path() / gguf_part_name(stem, part, said->parts));
+    }
+    return files;
+}
+
 }  // namespace hearth::models

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hearth::models {
 
@@ -28,5 +30,8 @@ std::size_t quantisation_rank(std::string_view quantisation);
 
 // "NAME-00002-of-00003.gguf".
 std::string gguf_part_name(std::string_view name, std::size_t part, std::size_t parts);
+
+// All files of a model whose first is given, by their names: itself, where it is not split.
+std::vector<std::filesystem::path> gguf_part_files(const std::filesystem::path& first);
 
 }  // namespace hearth::models

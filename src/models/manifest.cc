@@ -83,6 +83,14 @@ const Layer* Manifest::find(std::string_view media_type) const {
     return found != layers.end() ? &*found : nullptr;
 }
 
+std::vector<Digest> Manifest::weights() const {
+    std::vector<Digest> found;
+    for (const Layer& layer : layers) {
+        if (layer.media_type == kModelLayer) found.push_back(layer.digest);
+    }
+    return found;
+}
+
 std::uint64_t Manifest::size() const {
     std::set<Digest> seen;
     std::uint64_t total = 0;

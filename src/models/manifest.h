@@ -66,6 +66,8 @@ struct Manifest {
 
     // The first layer of that type; nullptr when there is none. Valid as long as the manifest.
     const Layer* find(std::string_view media_type) const;
+    // The layers with the model's weights: one, or the parts of a split model in their order.
+    std::vector<Digest> weights() const;
     // Bytes of all layers and of the config, each blob once.
     std::uint64_t size() const;
 };

@@ -70,6 +70,7 @@ enum class Home : std::uint8_t {
     OwnStore,     // pulled or created by Hearth: may be deleted
     OllamaStore,  // an Ollama installation's: served, never changed
     HubCache,     // the Hugging Face hub's cache: served, never changed
+    Elsewhere,    // a server elsewhere has it: nothing of it is here
 };
 
 // A model the catalogue found. `name` is canonical ("all-minilm:latest").
@@ -89,7 +90,8 @@ struct Model {
     std::uint64_t parameters = 0;
     std::size_t context_length = 0;
     std::size_t embedding_length = 0;
-    // Ollama's words: "completion", "tools", "insert", "vision", "audio", "thinking", "embedding".
+    // Ollama's words: "completion", "tools", "insert", "vision", "audio", "thinking", "embedding";
+    // and "rerank".
     std::vector<std::string> capabilities;
     EncoderConfig encoder;          // of a Hugging Face folder
     std::optional<GgufModel> gguf;  // absent: a Hugging Face folder

@@ -155,6 +155,7 @@ Result<void> Store::write_locked(const ModelName& name, std::string_view text) c
         return fail(Code::InvalidArgument,
                     format("blob {} of {} is missing", digest.text(), name.display()));
     }
+    TRY_VOID(link_parts(manifest.weights()));
     const fs::path to = find_manifest(name).value_or(manifests() / name.relative_path());
     TRY_VOID(make_folder(to.parent_path()));
     TRY(TemporaryFile file, TemporaryFile::open(manifests()));
@@ -200,6 +201,7 @@ Result<void> Store::remove(const ModelName& name) const {
     for (const Digest& digest : digests_of(*manifest)) {
         if (!named->contains(digest)) ::unlink(blob_path(digest).c_str());
     }
+    remove_broken_links();
     return {};
 }
 
@@ -209,7 +211,9 @@ Result<std::size_t> Store::prune(std::chrono::seconds unused_for) const {
     TRY(const std::optional<UniqueFd> alone, lock_out_leases());
     const auto named = named_blobs();
     if (!alone || !named) return std::size_t{0};
-    return remove_stale(*named, unused_for);
+    TRY(const std::size_t removed, remove_stale(*named, unused_for));
+    remove_broken_links();
+    return removed;
 }
 
 }  // namespace hearth::models

@@ -85,6 +85,10 @@ class Store {
     // Blobs.
 
     std::filesystem::path blob_path(const Digest& digest) const;
+    // The file to load of a model with these weights: the blob, or of several, which are the parts
+    // of a split model, a link to the first in splits/HEX, where links bear the names by which
+    // llama.cpp finds the others. write_manifest() makes them.
+    std::filesystem::path weights_path(std::span<const Digest> weights) const;
     bool has_blob(const Digest& digest) const;
     // Its length; nullopt when it is not there.
     std::optional<std::uint64_t> blob_bytes(const Digest& digest) const;
@@ -152,6 +156,9 @@ class Store {
     // not complete.
     Result<std::set<Digest>> named_blobs() const;
     Result<void> write_locked(const ModelName& name, std::string_view text) const;
+    Result<void> link_parts(std::span<const Digest> parts) const;
+    // Removes the links of models whose blobs are gone.
+    void remove_broken_links() const;
     Result<std::size_t> remove_stale(const std::set<Digest>& named,
                                      std::chrono::seconds unused_for) const;
 

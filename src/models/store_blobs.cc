@@ -10,6 +10,7 @@
 #include "base/encoding.h"
 #include "base/format.h"
 #include "models/durable_file.h"
+#include "models/gguf_name.h"
 #include "models/store.h"
 
 namespace hearth::models {
@@ -20,6 +21,7 @@ constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::size_t kBlobsMax = 65'536;  // files that one prune looks at
 constexpr int kOpenAttemptsMax = 100;
 constexpr std::string_view kPartialSuffix = "-partial";
+constexpr const char* kSplits = "splits";
 
 Error mismatch(const Digest& expected, const Digest& found) {
     return {
@@ -108,6 +110,43 @@ Result<UniqueFd> Store::open_partial(const Digest& digest) const {
         if (!file || is_same_file(file->value(), path)) return file;
     }
     return fail(Code::Unavailable, format("{} cannot be locked", path.string()));
+}
+
+fs::path Store::weights_path(std::span<const Digest> weights) const {
+    CHECK(!weights.empty());
+    if (weights.size() == 1) return blob_path(weights.front());
+    std::string all;
+    for (const Digest& part : weights) all += part.hex();
+    return root_ / kSplits / Digest::of(all).hex() / gguf_part_name("model", 1, weights.size());
+}
+
+Result<void> Store::link_parts(std::span<const Digest> parts) const {
+    if (parts.size() < 2) return {};
+    const fs::path first = weights_path(parts);
+    TRY_VOID(make_folder(first.parent_path()));
+    const std::vector<fs::path> links = gguf_part_files(first);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const fs::path target = fs::path("../../blobs") / parts[i].file_name();
+        if (::symlink(target.c_str(), links[i].c_str()) != 0 && errno != EEXIST) {
+            return fail(system_error(format("{} cannot be made", links[i].string()), errno));
+        }
+    }
+    return {};
+}
+
+void Store::remove_broken_links() const {
+    std::vector<fs::path> broken;
+    std::error_code error;
+    for (fs::directory_iterator it(root_ / kSplits, error), end; !error && it != end;
+         it.increment(error)) {
+        std::error_code unreadable;
+        for (const fs::path& link : fs::directory_iterator(it->path(), unreadable)) {
+            if (fs::exists(link, unreadable)) continue;
+            broken.push_back(it->path());
+            break;
+        }
+    }
+    for (const fs::path& folder : broken) fs::remove_all(folder, error);
 }
 
 Result<void> Store::put_partial(const Digest& digest, const UniqueFd& file) const {

@@ -47,7 +47,9 @@ Result<std::string> layer_json(const Store& store, const Layer& layer, json::kin
 
 Result<void> add_layer(const Store& store, const Layer& layer, GgufModel& gguf) {
     const std::string_view type = layer.media_type;
-    if (type == kProjectorLayer) {
+    if (type == kModelLayer) {
+        TRY_VOID(checked_blob(store, layer));
+    } else if (type == kProjectorLayer) {
         TRY(gguf.projector, checked_blob(store, layer));
     } else if (type == kAdapterLayer) {
         TRY(gguf.adapters.emplace_back(), checked_blob(store, layer));
@@ -76,7 +78,8 @@ Result<void> add_layer(const Store& store, const Layer& layer, GgufModel& gguf) 
 std::string digest_of(const Manifest& manifest, const Layer& model) {
     std::string all = model.digest.hex();
     for (const Layer& layer : manifest.layers) {
-        if (layer.media_type == kProjectorLayer || layer.media_type == kAdapterLayer) {
+        const bool is_part = layer.media_type == kModelLayer && &layer != &model;
+        if (is_part || layer.media_type == kProjectorLayer || layer.media_type == kAdapterLayer) {
             all += format("\n{} {}", layer.media_type, layer.digest.hex());
         }
     }
@@ -91,7 +94,7 @@ Result<Model> read_store_model(const Store& store, const ModelName& name) {
     const Layer* weights = manifest.find(kModelLayer);
     if (weights == nullptr) return invalid("its manifest names no model file");
     GgufModel gguf;
-    TRY(gguf.file, checked_blob(store, *weights));
+    gguf.file = store.weights_path(manifest.weights());
     for (const Layer& layer : manifest.layers) TRY_VOID(add_layer(store, layer, gguf));
     gguf.manifest_digest = Digest::of(text).hex();
     TRY(Model model,

@@ -19,6 +19,18 @@ void settle(const ModelMetrics& metrics, const Result<inference::EmbedReply>& re
     metrics.tokens.add(tokens);
 }
 
+void settle(const RerankMetrics& metrics, const Result<inference::RerankReply>& reply,
+            Clock::duration took) {
+    metrics.seconds.observe(std::chrono::duration<double>(took).count());
+    if (!reply) {
+        (reply.error().code == Code::Cancelled ? metrics.left : metrics.failed).add();
+        return;
+    }
+    metrics.succeeded.add();
+    metrics.documents.add(static_cast<double>(reply->scores.size()));
+    metrics.tokens.add(static_cast<double>(reply->tokens));
+}
+
 // Passes everything on and notes when the first and the last token came.
 class MeteringSink final : public inference::Sink {
   public:
@@ -26,17 +38,26 @@ class MeteringSink final : public inference::Sink {
 
     void begin(inference::Origin origin) override { next_.begin(std::move(origin)); }
     Awaitable<Result<void>> push(boost::json::object event) override {
-        last_ = Clock::now();
-        if (first_ == Clock::time_point{}) first_ = last_;
+        note_time();
         co_return co_await next_.push(std::move(event));
     }
     Awaitable<Result<void>> alive() override { co_return co_await next_.alive(); }
+    bool relays() const override { return next_.relays(); }
+    Awaitable<Result<void>> relay(std::string_view bytes, bool says) override {
+        note_time();
+        co_return co_await next_.relay(bytes, says);
+    }
 
     bool said_something() const { return first_ != Clock::time_point{}; }
     Clock::time_point first() const { return first_; }
     Clock::time_point last() const { return last_; }
 
   private:
+    void note_time() {
+        last_ = Clock::now();
+        if (first_ == Clock::time_point{}) first_ = last_;
+    }
+
     inference::Sink& next_;
     Clock::time_point first_{};
     Clock::time_point last_{};
@@ -109,6 +130,21 @@ GenerateMetrics::GenerateMetrics(metrics::Registry& registry, const std::string&
                                            "Mean time per token of an answer after its first",
                                            {{"model", model}})) {}
 
+RerankMetrics::RerankMetrics(metrics::Registry& registry, const std::string& model)
+    : succeeded(registry.counter("hearth_requests_total", "Requests by model and outcome",
+                                 {{"model", model}, {"operation", "rerank"}, {"outcome", "ok"}})),
+      failed(registry.counter("hearth_requests_total", "Requests by model and outcome",
+                              {{"model", model}, {"operation", "rerank"}, {"outcome", "error"}})),
+      left(registry.counter("hearth_requests_total", "Requests by model and outcome",
+                            {{"model", model}, {"operation", "rerank"}, {"outcome", "left"}})),
+      documents(registry.counter("hearth_rerank_documents_total", "Documents reranked",
+                                 {{"model", model}})),
+      tokens(registry.counter("hearth_rerank_tokens_total",
+                              "Tokens of queries and documents reranked, special tokens included",
+                              {{"model", model}})),
+      seconds(registry.histogram("hearth_request_seconds", "Time from routing to the answer",
+                                 {{"model", model}, {"operation", "rerank"}})) {}
+
 ModelMetrics::ModelMetrics(metrics::Registry& registry, const std::string& model)
     : succeeded(registry.counter("hearth_requests_total", "Requests by model and outcome",
                                  {{"model", model}, {"operation", "embed"}, {"outcome", "ok"}})),
@@ -136,6 +172,7 @@ Awaitable<Result<Served>> Serve::embed(inference::EmbedRequest request, Deadline
     settle(target->metrics, reply, called - start);
     if (!reply) co_return std::unexpected(std::move(reply).error());
     Served served{.reply = *std::move(reply), .backend = target->backend->info().name, .steps = {}};
+    if (!served.reply.backend.empty()) served.backend = served.reply.backend;
     served.steps = {{"route", routed - start},
                     {"queue", served.reply.queue_time},
                     {"compute", served.reply.compute_time},
@@ -143,16 +180,36 @@ Awaitable<Result<Served>> Serve::embed(inference::EmbedRequest request, Deadline
     co_return served;
 }
 
-Awaitable<Result<inference::GenerateReply>> Serve::generate(inference::GenerateRequest request,
-                                                            inference::Sink& sink,
-                                                            Deadline deadline) const {
+// The same steps as embed's.
+Awaitable<Result<Reranked>> Serve::rerank(inference::RerankRequest request,
+                                          Deadline deadline) const {
+    const auto start = Clock::now();
+    CO_TRY(const auto target, route_(request.model));
+    const auto routed = Clock::now();
+    Unsettled unsettled(target->rerank_metrics.left);
+    auto reply = co_await target->backend->rerank(std::move(request), deadline);
+    unsettled.settled();
+    const auto called = Clock::now();
+    settle(target->rerank_metrics, reply, called - start);
+    if (!reply) co_return std::unexpected(std::move(reply).error());
+    Reranked served{
+        .reply = *std::move(reply), .backend = target->backend->info().name, .steps = {}};
+    if (!served.reply.backend.empty()) served.backend = served.reply.backend;
+    served.steps = {{"route", routed - start},
+                    {"compute", served.reply.compute_time},
+                    {"call", called - routed}};
+    co_return served;
+}
+
+Awaitable<Result<inference::GenerateReply>> Serve::generate(
+    const inference::GenerateRequest& request, inference::Sink& sink, Deadline deadline) const {
     const auto start = Clock::now();
     CO_TRY(const auto target, route_(request.model));
     const inference::BackendInfo info = target->backend->info();
     sink.begin({.model = info.model, .backend = info.name});
     MeteringSink metered(sink);
     Unsettled unsettled(target->generate_metrics.left);
-    auto reply = co_await target->backend->generate(std::move(request), metered, deadline);
+    auto reply = co_await target->backend->generate(request, metered, deadline);
     unsettled.settled();
     settle(target->generate_metrics, reply, metered, start);
     co_return reply;

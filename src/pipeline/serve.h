@@ -27,6 +27,17 @@ struct ModelMetrics {
     metrics::Histogram seconds;
 };
 
+// The same of reranked documents.
+struct RerankMetrics {
+    RerankMetrics(metrics::Registry& registry, const std::string& model);
+    metrics::Counter succeeded;
+    metrics::Counter failed;
+    metrics::Counter left;  // by callers before the end
+    metrics::Counter documents;
+    metrics::Counter tokens;
+    metrics::Histogram seconds;
+};
+
 // The same of generated answers.
 struct GenerateMetrics {
     GenerateMetrics(metrics::Registry& registry, const std::string& model);
@@ -45,6 +56,7 @@ struct GenerateMetrics {
 struct Target {
     std::shared_ptr<inference::Backend> backend;
     ModelMetrics metrics;
+    RerankMetrics rerank_metrics;
     GenerateMetrics generate_metrics;
 };
 
@@ -56,6 +68,12 @@ struct Step {
 
 struct Served {
     inference::EmbedReply reply;
+    std::string backend;
+    std::vector<Step> steps;
+};
+
+struct Reranked {
+    inference::RerankReply reply;
     std::string backend;
     std::vector<Step> steps;
 };
@@ -72,8 +90,10 @@ class Serve {
 
     // Errors: those of Route and of inference::Backend::embed.
     Awaitable<Result<Served>> embed(inference::EmbedRequest request, Deadline deadline) const;
+    // Errors: those of Route and of inference::Backend::rerank.
+    Awaitable<Result<Reranked>> rerank(inference::RerankRequest request, Deadline deadline) const;
     // Errors: those of Route, of inference::Backend::generate and of the sink.
-    Awaitable<Result<inference::GenerateReply>> generate(inference::GenerateRequest request,
+    Awaitable<Result<inference::GenerateReply>> generate(const inference::GenerateRequest& request,
                                                          inference::Sink& sink,
                                                          Deadline deadline) const;
     Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,

@@ -17,7 +17,15 @@ class ScriptedBackend final : public inference::Backend {
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest, Deadline) override {
         co_return reply_;
     }
-    Awaitable<Result<inference::GenerateReply>> generate(inference::GenerateRequest,
+    Awaitable<Result<inference::RerankReply>> rerank(inference::RerankRequest request,
+                                                     Deadline) override {
+        if (!reply_) co_return fail(reply_.error());
+        co_return inference::RerankReply{.model = "m",
+                                         .scores = std::vector<float>(request.documents.size()),
+                                         .tokens = 9,
+                                         .compute_time = std::chrono::milliseconds(3)};
+    }
+    Awaitable<Result<inference::GenerateReply>> generate(const inference::GenerateRequest&,
                                                          inference::Sink& sink, Deadline) override {
         for (int i = 0; i < 3; ++i) CO_TRY_VOID(co_await sink.push({{"token", i}}));
         if (!reply_) co_return fail(reply_.error());
@@ -44,7 +52,7 @@ struct Fixture {
     Serve make(Result<inference::EmbedReply> reply) {
         const auto target = std::make_shared<const Target>(
             std::make_shared<ScriptedBackend>(std::move(reply)), ModelMetrics(registry, "m"),
-            GenerateMetrics(registry, "m"));
+            RerankMetrics(registry, "m"), GenerateMetrics(registry, "m"));
         return Serve([target](std::string_view name) -> Result<std::shared_ptr<const Target>> {
             if (name == "m") return target;
             return fail(Code::NotFound, "no such model");
@@ -54,12 +62,17 @@ struct Fixture {
         const Serve serve = make(std::move(reply));
         return runtime::run_blocking(io, serve.embed({.model = model, .inputs = {"text"}}, soon()));
     }
+    Result<Reranked> rerank(Result<inference::EmbedReply> reply, const std::string& model = "m") {
+        const Serve serve = make(std::move(reply));
+        inference::RerankRequest request{.model = model, .query = "q", .documents = {"a", "b"}};
+        return runtime::run_blocking(io, serve.rerank(std::move(request), soon()));
+    }
     Result<inference::GenerateReply> generate(Result<inference::EmbedReply> reply,
                                               inference::Sink& sink) {
         const Serve serve = make(std::move(reply));
         inference::GenerateRequest request;
         request.model = "m";
-        return runtime::run_blocking(io, serve.generate(std::move(request), sink, soon()));
+        return runtime::run_blocking(io, serve.generate(request, sink, soon()));
     }
     static Deadline soon() { return Deadline::after(std::chrono::seconds(1)); }
 };
@@ -108,6 +121,36 @@ TEST(Serve, AnUnknownModelReachesNoBackend) {
     ASSERT_FALSE(served);
     EXPECT_EQ(served.error().code, Code::NotFound);
     EXPECT_NE(fixture.registry.expose().find("outcome=\"ok\"} 0"), std::string::npos);
+}
+
+TEST(Serve, ReranksWithItsStepsAndCountsDocumentsAndTokens) {
+    Fixture fixture;
+    const auto served = fixture.rerank(inference::EmbedReply{});
+    ASSERT_TRUE(served) << served.error().message;
+    EXPECT_EQ(served->backend, "scripted");
+    EXPECT_EQ(served->reply.scores.size(), 2U);
+    ASSERT_EQ(served->steps.size(), 3U);
+    EXPECT_STREQ(served->steps[1].name, "compute");
+    EXPECT_EQ(served->steps[1].time, std::chrono::milliseconds(3));
+    const std::string exposed = fixture.registry.expose();
+    EXPECT_TRUE(exposed.contains("hearth_rerank_documents_total{model=\"m\"} 2")) << exposed;
+    EXPECT_TRUE(exposed.contains("hearth_rerank_tokens_total{model=\"m\"} 9")) << exposed;
+    EXPECT_TRUE(
+        exposed.contains(R"(hearth_requests_total{model="m",operation="rerank",outcome="ok"} 1)"));
+}
+
+TEST(Serve, CountsRerankingsThatFailAndThoseThatWereLeft) {
+    Fixture fixture;
+    EXPECT_EQ(fixture.rerank(fail(Code::Overloaded, "full")).error().code, Code::Overloaded);
+    EXPECT_EQ(fixture.rerank(fail(Code::Cancelled, "left")).error().code, Code::Cancelled);
+    EXPECT_EQ(fixture.rerank(inference::EmbedReply{}, "other").error().code, Code::NotFound);
+    const std::string exposed = fixture.registry.expose();
+    for (const char* outcome : {"error", "left"}) {
+        EXPECT_TRUE(
+            exposed.contains(std::string(R"(operation="rerank",outcome=")") + outcome + "\"} 1"))
+            << exposed;
+    }
+    EXPECT_TRUE(exposed.contains(R"(operation="rerank",outcome="ok"} 0)")) << exposed;
 }
 
 TEST(Serve, GeneratesIntoTheSinkAndCountsTokens) {

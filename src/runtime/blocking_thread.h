@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstddef>
 #include <functional>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -13,11 +14,13 @@
 
 namespace hearth::runtime {
 
-// A thread for what blocks, disk mostly, so that shards need not. Jobs run one after the other in
+// A thread for what blocks or computes, so that shards need not. Jobs run one after the other in
 // the order they came. Thread-safe. The destructor waits for the job that runs.
 class BlockingThread {
   public:
-    explicit BlockingThread(std::size_t jobs_max) : jobs_max_(jobs_max) {}
+    // `busy`: what a caller is told when `jobs_max` wait.
+    BlockingThread(std::size_t jobs_max, std::string busy)
+        : jobs_max_(jobs_max), busy_(std::move(busy)) {}
     ~BlockingThread() {
         pool_.stop();
         pool_.join();
@@ -31,7 +34,7 @@ class BlockingThread {
     Awaitable<Result<T>> run(std::move_only_function<Result<T>()> job) {
         if (jobs_.fetch_add(1) >= jobs_max_) {
             jobs_.fetch_sub(1);
-            co_return fail(Code::Overloaded, "too many changes of models wait for the disk");
+            co_return fail(Code::Overloaded, busy_);
         }
         auto task = [](std::move_only_function<Result<T>()> work,
                        std::atomic<std::size_t>& jobs) -> Awaitable<Result<T>> {
@@ -45,6 +48,7 @@ class BlockingThread {
 
   private:
     const std::size_t jobs_max_;
+    const std::string busy_;
     std::atomic<std::size_t> jobs_ = 0;
     boost::asio::thread_pool pool_{1};
 };

@@ -1,9 +1,7 @@
 #include "server/answer.h"
 
-#include <atomic>
-#include <random>
-
 #include "base/format.h"
+#include "telemetry/unique_id.h"
 
 namespace hearth::server {
 namespace {
@@ -18,7 +16,9 @@ std::string server_timing(const std::vector<pipeline::Step>& steps) {
 }
 
 void add_headers(http::Headers& headers, const Provenance& provenance) {
-    headers.add("x-hearth-request-id", next_request_id());
+    const std::string& known = provenance.request_id;
+    headers.add("x-hearth-request-id", known.empty() ? unique_id() : known);
+    if (!known.empty()) headers.add("request-id", known);
     if (!provenance.backend.empty()) {
         headers.add("x-hearth-model", provenance.model);
         headers.add("x-hearth-backend", provenance.backend);
@@ -28,12 +28,6 @@ void add_headers(http::Headers& headers, const Provenance& provenance) {
 }
 
 }  // namespace
-
-std::string next_request_id() {
-    static const std::uint32_t process = std::random_device()();
-    static std::atomic<std::uint64_t> count = 0;
-    return format("{:08x}{:010x}", process, count.fetch_add(1, std::memory_order_relaxed));
-}
 
 Awaitable<Result<void>> start_answer(http::Exchange& exchange, std::string_view content_type,
                                      const Provenance& provenance) {

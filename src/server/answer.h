@@ -17,19 +17,18 @@ struct Provenance {
     std::string model;
     std::string backend;
     std::vector<pipeline::Step> steps;
-    std::string allow = {};  // of a 405
+    std::string allow = {};       // of a 405
+    std::string request_id = {};  // that the body names as well; empty: one is made
 };
 
 // Sends a dialect's reply with the headers every answer carries: x-hearth-request-id, server-timing
-// and, where a backend answered, x-hearth-model and x-hearth-backend. A client that has left is not
+// and, where a backend answered, x-hearth-model and x-hearth-backend. A request_id stands in
+// request-id too, where clients of the Anthropic dialect look for it. A client that has left is not
 // an error.
 Awaitable<void> answer(http::Exchange& exchange, api::Reply reply, Provenance provenance = {});
 
 // The same headers, before an answer that is streamed.
 Awaitable<Result<void>> start_answer(http::Exchange& exchange, std::string_view content_type,
                                      const Provenance& provenance);
-
-// Unique over restarts by its random part, over requests by its count.
-std::string next_request_id();
 
 }  // namespace hearth::server

@@ -7,6 +7,7 @@
 #include "http/server.h"
 #include "runtime/shard.h"
 #include "runtime/signals.h"
+#include "server/elsewhere.h"
 #include "server/gateway.h"
 #include "server/routes.h"
 #include "server/surfaces.h"
@@ -16,6 +17,8 @@ namespace hearth::server {
 namespace {
 
 constexpr std::chrono::seconds kFolderPoll{2};
+// For servers elsewhere to say what they serve, before calls come.
+constexpr std::chrono::milliseconds kListPatience{1'000};
 
 log::Level parse_level(std::string_view text) {
     if (text == "debug") return log::Level::Debug;
@@ -53,13 +56,32 @@ Result<std::string> listen_all(http::Server& server, const std::vector<std::stri
     return first;
 }
 
-void wait_for_stop(const runtime::SignalWaiter& signals, Workers& workers) {
+// The old configuration stays in force where the new one cannot be.
+void reload(const Config& running, const std::function<Result<Config>()>& load,
+            Elsewhere& elsewhere) {
+    const auto next = load();
+    const Result<void> applied =
+        next ? elsewhere.apply(*next, kListPatience) : Result<void>(std::unexpected(next.error()));
+    if (!applied) {
+        log::error("configuration refused, the one before stays reason=\"{}\"",
+                   applied.error().message);
+        return;
+    }
+    log::info("configuration applied backends={}", next->backends.size());
+    for (const std::string& section : changed_sections(running, *next)) {
+        log::warn("section {} has changed and waits for the next start", section);
+    }
+}
+
+void wait_for_stop(const runtime::SignalWaiter& signals, Workers& workers,
+                   const std::function<void()>& on_hangup) {
     for (;;) {
         const auto signal = signals.wait(kFolderPoll);
         if (!signal) {
             workers.rescan_if_changed();
         } else if (*signal == SIGHUP) {
             workers.rescan();
+            on_hangup();
         } else {
             log::info("stopping signal={}", *signal);
             return;
@@ -69,18 +91,22 @@ void wait_for_stop(const runtime::SignalWaiter& signals, Workers& workers) {
 
 }  // namespace
 
-Result<void> serve_until_signal(const Config& config,
+Result<void> serve_until_signal(const std::function<Result<Config>()>& load,
                                 const std::function<void(const std::string&)>& ready) {
+    TRY(const Config config, load());
     log::configure("hearth", parse_level(config.log.level));
     const runtime::SignalWaiter signals({SIGTERM, SIGINT, SIGHUP});
     metrics::Registry registry;
     runtime::Shards shards(config.server.shards);
     Workers workers(config, shards, registry);
-    const pipeline::Serve serve([&](std::string_view model) { return workers.route(model); });
+    Directory directory(workers, registry);
+    Elsewhere elsewhere(directory, shards, registry);
+    const pipeline::Serve serve([&](std::string_view model) { return directory.route(model); });
     ModelStore store(workers, config.store_dir());
     Gateway gateway{.config = config,
                     .registry = registry,
                     .workers = workers,
+                    .directory = directory,
                     .serve = serve,
                     .store = store,
                     .started_unix = std::time(nullptr)};
@@ -90,17 +116,22 @@ Result<void> serve_until_signal(const Config& config,
                         [&](http::Exchange& exchange) { return dispatch(gateway, exchange); });
     shards.start();
     workers.rescan();
-    const auto address = listen_all(server, config.server.listen);
-    if (address) {
-        ready(printable(*address));
-        wait_for_stop(signals, workers);
+    Result<void> started = elsewhere.apply(config, kListPatience);
+    if (started) {
+        const auto address = listen_all(server, config.server.listen);
+        if (address) {
+            ready(printable(*address));
+            wait_for_stop(signals, workers, [&] { reload(config, load, elsewhere); });
+        } else {
+            started = std::unexpected(address.error());
+        }
     }
     gateway.draining = true;
     server.stop(config.server.drain_time);
+    elsewhere.stop();
     workers.stop();
     shards.stop();
-    if (!address) return std::unexpected(address.error());
-    return {};
+    return started;
 }
 
 }  // namespace hearth::server

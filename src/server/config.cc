@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "backends/remote/server_url.h"
 #include "base/encoding.h"
 #include "base/format.h"
 #include "server/config_visitor.h"
@@ -94,19 +95,163 @@ void visit(ConfigVisitor& keys, MemorySection& section) {
     keys.time("wait_time", "a load waits for room at most this long", section.wait_time);
 }
 
+// What can also be set for one model.
+void visit_vectors(ConfigVisitor& keys, BackendSection& section) {
+    keys.text("tokenizer",
+              "triton: of models that take tokens, a Hugging Face folder or its `tokenizer.json`",
+              section.tokenizer, {});
+    keys.text("pooling",
+              "triton: of the vectors of a text's tokens; auto: as the tokenizer's folder says, "
+              "else mean",
+              section.pooling, {"auto", "mean", "cls", "last"});
+    keys.text("output", "triton: the tensor with the vectors; empty: chosen by its name",
+              section.output, {});
+    keys.size("window", "triton: tokens of a text; 0: what the tokenizer's folder says, else 512",
+              section.window, 0, 1 << 20);
+    keys.size("batch", "triton: texts of one call, where the server names no limit", section.batch,
+              1, 2048);
+    keys.flag("normalize", "triton: false: vectors stay as long as they are", section.normalize);
+}
+
+void visit(ConfigVisitor& keys, BackendSection& section) {
+    keys.text("kind", "what it speaks", section.kind, {"openai", "ollama", "anthropic", "triton"});
+    keys.text("url", "`http://HOST:PORT` or `https://HOST/PATH`", section.url, {});
+    keys.text("key_env", "the variable that holds its key", section.key_env, {});
+    keys.text("key_file", "the file that holds its key", section.key_file, {});
+    keys.list("headers", "more fields of every call, `Name: value`", section.headers);
+    keys.list("models",
+              "models to serve, `NAME` or `NAME=ITS_NAME`; empty: all that it lists; triton: the "
+              "last six keys below for one model, `NAME KEY=VALUE ...`",
+              section.models);
+    keys.size("weight", "its share of the calls among those that serve the same model",
+              section.weight, 1, 1'000);
+    keys.size("concurrency", "calls at a time", section.concurrency, 1, 100'000);
+    keys.size("queue", "calls that wait for their turn; more are refused", section.queue, 0,
+              1'000'000);
+    keys.time("queue_time", "longest wait for a turn", section.queue_time);
+    keys.time("connect_time", "look-up, connection and TLS together", section.connect_time);
+    keys.time("lost_time",
+              "a machine without a sign of life for so long, not even TCP's, is gone; 0: never",
+              section.lost_time);
+    keys.time("header_time", "from the request to the status; not of a text that is no stream",
+              section.header_time);
+    keys.time("first_token_time", "of a stream: silence before the first token",
+              section.first_token_time);
+    keys.time("idle_time", "silence between two pieces of an answer", section.idle_time);
+    keys.time("total_time", "a whole call", section.total_time);
+    keys.size("failures", "failures in a row after which it is left alone for a while",
+              section.failures, 1, 1'000);
+    keys.time("open_time", "that while; twice as long each time, up to 30 s", section.open_time);
+    keys.time("refresh_time", "its list of models is asked for this often", section.refresh_time);
+    keys.text("ca_file",
+              "the authorities its certificate must come from (PEM); empty: the system's",
+              section.ca_file, {});
+    keys.text("certificate_file", "our certificate, where it asks for one (PEM)",
+              section.certificate_file, {});
+    keys.text("certificate_key_file", "and its key", section.certificate_key_file, {});
+    keys.flag("verify", "false: its certificate may be anybody's", section.verify);
+    visit_vectors(keys, section);
+}
+
+bool is_header(std::string_view text) {
+    const std::size_t colon = text.find(':');
+    return colon != std::string_view::npos && colon > 0;
+}
+
+// What can be wrong of a server elsewhere without looking at it.
+void check(ConfigVisitor& keys, const BackendSection& section) {
+    const auto url = section.url.empty()
+                         ? Result<remote::ServerUrl>(invalid("a server elsewhere needs one"))
+                         : remote::ServerUrl::parse(section.url);
+    if (!url) keys.refuse_value("url", url.error().message);
+    for (const std::string& entry : section.models) {
+        if (const auto model = section.of_model(entry); !model) {
+            keys.refuse_value("models", model.error().message);
+        }
+    }
+    if (section.kind != "triton" && !section.tokenizer.empty()) {
+        keys.refuse_value("tokenizer",
+                          format("servers of the kind {} take texts; leave it out", section.kind));
+    }
+    for (const std::string& header : section.headers) {
+        if (is_header(header)) continue;
+        keys.refuse_value("headers", format("'{}' is not `Name: value`", header));
+    }
+}
+
+// Of aliases, and of defaults.
+std::string check_alias(const std::vector<std::string>& values) {
+    return values.size() == 1 ? "" : "must be one name";
+}
+std::string check_default(const std::vector<std::string>& values) {
+    for (const std::string& value : values) {
+        const std::size_t equals = value.find('=');
+        if (equals != std::string::npos && equals > 0) continue;
+        return format("'{}' is not `member=value`", value);
+    }
+    return {};
+}
+
+void visit(ConfigVisitor& keys, RoutingSection& section) {
+    keys.size("attempts", "servers, or times one server, asked for an answer", section.attempts, 1,
+              64);
+    keys.time("backoff", "before the same server is asked again; doubled each time",
+              section.backoff);
+    keys.time("patience", "longest wait for a server that says when to come again",
+              section.patience);
+    keys.time("eject_time", "a server that does far worse than the others is left out for so long",
+              section.eject_time);
+    keys.flag("find_ollama", "serve the models of an Ollama on its usual port, if there is one",
+              section.find_ollama);
+}
+
 void visit(ConfigVisitor& keys, LogSection& section) {
     keys.text("level", "least severe line written", section.level,
               {"debug", "info", "warn", "error", "off"});
     keys.flag("access", "one line per request", section.access);
 }
 
+// Sections that are read when the server starts.
+struct FixedSection {
+    const char* name;
+    void (*visit)(ConfigVisitor&, Config&);
+};
+constexpr FixedSection kFixedSections[] = {
+    {"server", [](ConfigVisitor& keys, Config& config) { visit(keys, config.server); }},
+    {"models", [](ConfigVisitor& keys, Config& config) { visit(keys, config.models); }},
+    {"encoder", [](ConfigVisitor& keys, Config& config) { visit(keys, config.encoder); }},
+    {"llama", [](ConfigVisitor& keys, Config& config) { visit(keys, config.llama); }},
+    {"memory", [](ConfigVisitor& keys, Config& config) { visit(keys, config.memory); }},
+    {"log", [](ConfigVisitor& keys, Config& config) { visit(keys, config.log); }},
+};
+
 void visit(ConfigVisitor& keys, Config& config) {
-    keys.section("server", [&] { visit(keys, config.server); });
-    keys.section("models", [&] { visit(keys, config.models); });
-    keys.section("encoder", [&] { visit(keys, config.encoder); });
-    keys.section("llama", [&] { visit(keys, config.llama); });
-    keys.section("memory", [&] { visit(keys, config.memory); });
-    keys.section("log", [&] { visit(keys, config.log); });
+    for (const FixedSection& section : kFixedSections) {
+        keys.section(section.name, [&] { section.visit(keys, config); });
+    }
+    keys.entries(
+        "backends",
+        "Servers elsewhere, each with a name of yours. `NAME/MODEL` asks that server and no "
+        "other.",
+        [&](const std::string& name) {
+            visit(keys, config.backends[name]);
+            check(keys, config.backends[name]);
+        });
+    keys.section("routing", [&] { visit(keys, config.routing); });
+    keys.map("aliases", "Other names of models: `gpt-4o: qwen2.5-coder:7b`.", config.aliases,
+             check_alias);
+    keys.map("fallbacks",
+             "Models that stand in for one that nobody can serve, in this order: "
+             "`big: [small, cloud/model]`.",
+             config.fallbacks, nullptr);
+    keys.map("context_fallbacks",
+             "Models that stand in for one whose context is too small for the prompt: "
+             "`small: [large]`.",
+             config.context_fallbacks, nullptr);
+    keys.map("defaults",
+             "What calls to a model say where they say nothing: `coder: [temperature=0.2, "
+             "top_p=0.9]`.",
+             config.defaults, check_default);
 }
 
 // An entry of llama.models.
@@ -164,6 +309,24 @@ Result<LlamaSection> LlamaSection::of_model(
     return section;
 }
 
+Result<BackendSection::Served> BackendSection::of_model(std::string_view entry) const {
+    Served served{.name = {}, .its_name = {}, .section = *this};
+    std::string_view names = entry;
+    if (kind == "triton") {
+        const ModelKeys keys = read_entry(entry);
+        names = keys.name;
+        TRY_VOID(read_config("models: " + std::string(names), "model:\n" + keys.yaml, {},
+                             [&](ConfigVisitor& visitor) {
+                                 visitor.section("model",
+                                                 [&] { visit_vectors(visitor, served.section); });
+                             }));
+    }
+    const std::size_t equals = names.find('=');
+    served.name = names.substr(0, equals);
+    served.its_name = equals == std::string_view::npos ? names : names.substr(equals + 1);
+    return served;
+}
+
 std::filesystem::path LlamaSection::program() const {
     return command.empty() ? HEARTH_LLAMA_SERVER : command;
 }
@@ -217,6 +380,19 @@ Result<Config> load_config(const std::filesystem::path& file, const Environment&
     std::ostringstream text;
     text << stream.rdbuf();
     return parse_config(file.string(), text.str(), environment);
+}
+
+std::vector<std::string> changed_sections(const Config& running, const Config& next) {
+    const auto values = [](const FixedSection& section, Config config) {
+        return describe_config([&](ConfigVisitor& keys) {
+            keys.section(section.name, [&] { section.visit(keys, config); });
+        });
+    };
+    std::vector<std::string> changed;
+    for (const FixedSection& section : kFixedSections) {
+        if (values(section, running) != values(section, next)) changed.emplace_back(section.name);
+    }
+    return changed;
 }
 
 std::string config_reference() {

@@ -79,6 +79,63 @@ struct MemorySection {
     std::chrono::milliseconds wait_time{120'000};
 };
 
+// A server elsewhere.
+struct BackendSection {
+    std::string kind = "openai";
+    std::string url;
+    std::string key_env;               // the variable with its key
+    std::string key_file;              // or the file
+    std::vector<std::string> headers;  // "Name: value"
+    std::vector<std::string> models;   // "NAME" or "NAME=ITS_NAME"; empty: all that it lists;
+                                       // of a triton server with " KEY=VALUE ..." behind it
+    std::size_t weight = 1;
+    std::size_t concurrency = 64;
+    std::size_t queue = 256;
+    std::chrono::milliseconds queue_time{30'000};
+    std::chrono::milliseconds connect_time{2'000};
+    std::chrono::milliseconds lost_time{10'000};
+    std::chrono::milliseconds header_time{120'000};
+    std::chrono::milliseconds first_token_time{120'000};
+    std::chrono::milliseconds idle_time{60'000};
+    std::chrono::milliseconds total_time{600'000};
+    std::size_t failures = 5;
+    std::chrono::milliseconds open_time{1'000};
+    std::chrono::milliseconds refresh_time{30'000};
+    std::string ca_file;
+    std::string certificate_file;
+    std::string certificate_key_file;
+    bool verify = true;
+    // Of a triton server's models that make vectors.
+    std::string tokenizer;         // a model's folder, or its tokenizer.json
+    std::string pooling = "auto";  // of the vectors of tokens
+    std::string output;            // the tensor with the vectors; empty: chosen by its name
+    std::size_t window = 0;        // tokens of one text; 0: what the tokenizer's folder says
+    std::size_t batch = 32;        // texts of one call, where the server names no limit
+    bool normalize = true;
+
+    // The section as one model sees it, and the model's names: of an entry of `models`. Errors:
+    // InvalidArgument (parse_config refuses it).
+    struct Served;
+    Result<Served> of_model(std::string_view entry) const;
+};
+
+struct BackendSection::Served {
+    std::string name;
+    std::string its_name;
+    BackendSection section;
+};
+
+// How calls go on where a server fails.
+struct RoutingSection {
+    std::size_t attempts = 3;
+    std::chrono::milliseconds backoff{50};
+    std::chrono::milliseconds patience{5'000};
+    std::chrono::milliseconds eject_time{30'000};
+    bool find_ollama = true;
+};
+
+using NameMap = std::map<std::string, std::vector<std::string>>;
+
 struct LogSection {
     std::string level = "info";
     bool access = false;
@@ -92,6 +149,12 @@ struct Config {
     LlamaSection llama;
     MemorySection memory;
     LogSection log;
+    std::map<std::string, BackendSection> backends;  // by name
+    RoutingSection routing;
+    NameMap aliases;            // name to the name of a model
+    NameMap fallbacks;          // model to those that stand in for it
+    NameMap context_fallbacks;  // the same, for prompts that do not fit
+    NameMap defaults;           // model to "member=value": of calls that do not set them
 
     std::filesystem::path data_dir() const;
     // <data_dir>/models, the own store, models.directories, the Ollama store ($OLLAMA_MODELS, else
@@ -114,6 +177,9 @@ Result<Config> parse_config(std::string_view name, std::string_view text,
 
 // Reads `file`; an empty path means no file. Errors: NotFound, and those of parse_config.
 Result<Config> load_config(const std::filesystem::path& file, const Environment& environment);
+
+// The sections of which `next` has other values and which only a start reads.
+std::vector<std::string> changed_sections(const Config& running, const Config& next);
 
 // The reference of all keys as a Markdown table per section (docs/configuration.md).
 std::string config_reference();

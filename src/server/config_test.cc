@@ -87,6 +87,19 @@ TEST(Config, RefusesWithFileLineAndKey) {
               "'int4'");
     EXPECT_EQ(refusal("models: {preload: [1]}"),
               "hearth.yaml line 1: models.preload must be one value");
+    EXPECT_EQ(refusal("backends:\n  box:\n    kind: ollama\n"),
+              "hearth.yaml line 3: backends.box.url: a server elsewhere needs one");
+    EXPECT_EQ(refusal("backends:\n  box:\n    kind: ollama\n    ulr: http://h:1\n"),
+              "hearth.yaml line 4: unknown key backends.box.ulr");
+    EXPECT_TRUE(refusal("backends:\n  box:\n    weight: 2\n    url: ftp://h\n")
+                    .starts_with("hearth.yaml line 4: backends.box.url: "));
+    EXPECT_EQ(refusal("backends: {box: {url: 'http://h:1', headers: [x]}}"),
+              "hearth.yaml line 1: backends.box.headers: 'x' is not `Name: value`");
+    EXPECT_EQ(refusal("", {{"HEARTH_BACKENDS__BOX__KIND", "ollama"}}),
+              "environment: backends.box.url: a server elsewhere needs one");
+    EXPECT_EQ(refusal("aliases:\n  a: [b, c]\n"), "hearth.yaml line 2: aliases.a must be one name");
+    EXPECT_EQ(refusal("\ndefaults:\n  a: b\n"),
+              "hearth.yaml line 3: defaults.a 'b' is not `member=value`");
     EXPECT_EQ(refusal("server: 5"), "hearth.yaml line 1: server must be a section of keys");
     EXPECT_EQ(refusal("- 5"), "hearth.yaml: the top level must be sections of keys");
     EXPECT_EQ(refusal("", {{"HEARTH_SERVER__LISEN", "x"}}),
@@ -106,6 +119,28 @@ TEST(Config, TheReferencePageIsTheOneGenerated) {
     text << page.rdbuf();
     EXPECT_EQ(text.str(), config_reference())
         << "run: hearth doctor --reference > docs/configuration.md";
+}
+
+TEST(Config, ModelsOfATritonServerHaveKeysOfTheirOwn) {
+    const auto config = parse_config(
+        "hearth.yaml",
+        "backends:\n  t:\n    kind: triton\n    url: http://h:1\n    tokenizer: /a\n    models:\n"
+        "      - mini=minilm_v2 tokenizer=/b pooling=cls window=128\n      - other\n",
+        {});
+    ASSERT_TRUE(config) << config.error().message;
+    const BackendSection& section = config->backends.at("t");
+    const auto mini = section.of_model(section.models[0]);
+    ASSERT_TRUE(mini);
+    EXPECT_EQ(mini->name, "mini");
+    EXPECT_EQ(mini->its_name, "minilm_v2");
+    EXPECT_EQ(mini->section.tokenizer, "/b");
+    EXPECT_EQ(mini->section.pooling, "cls");
+    EXPECT_EQ(mini->section.window, 128U);
+    EXPECT_EQ(section.of_model(section.models[1])->section.tokenizer, "/a");
+    const std::string begin = "backends: {t: {url: 'http://h:1', kind: ";
+    EXPECT_TRUE(refusal(begin + "triton, models: ['a color=red']}}").contains("color"));
+    EXPECT_TRUE(refusal(begin + "triton, models: ['a pooling=max']}}").contains("pooling"));
+    EXPECT_TRUE(refusal(begin + "openai, tokenizer: /a}}").contains("leave it out"));
 }
 
 }  // namespace

@@ -65,22 +65,60 @@ class Reader final : public ConfigVisitor {
         : name_(name), root_(root), environment_(environment) {}
 
     void section(std::string_view name, const std::function<void()>& keys) override {
-        section_ = name;
         sections_.insert(std::string(name));
-        // Copied, not assigned: yaml-cpp forbids assigning the node of a missing key.
-        if (root_.IsMap()) {
-            node_.emplace(static_cast<const YAML::Node&>(root_)[section_]);
+        enter(std::string(name), child(root_, name), keys);
+    }
+
+    void entries(std::string_view name, std::string_view,
+                 const std::function<void(const std::string&)>& keys) override {
+        const YAML::Node all = top(name);
+        std::map<std::string, YAML::Node> found;
+        if (!is_absent(all) && all.IsMap()) {
+            for (const auto& entry : all)
+                found.emplace(entry.first.as<std::string>(""), entry.second);
+        }
+        for (const std::string& entry : entries_of_environment(name)) {
+            found.try_emplace(entry, YAML::Node(YAML::NodeType::Undefined));
+        }
+        for (const auto& [entry, node] : found) {
+            if (!is_name(entry)) {
+                refuse(format("{}: '{}' in {} must be letters, digits, '-' and '_'", name_, entry,
+                              name));
+                continue;
+            }
+            enter(format("{}.{}", name, entry), node, [&] { keys(entry); });
+        }
+    }
+
+    void map(std::string_view name, std::string_view, std::map<std::string, Values>& values,
+             const Check& check) override {
+        const YAML::Node all = top(name);
+        if (is_absent(all) || !all.IsMap()) return;
+        for (const auto& entry : all) {
+            const auto key = entry.first.as<std::string>("");
+            Values& list = values[key];
+            if (entry.second.IsScalar()) list = {entry.second.Scalar()};
+            if (entry.second.IsSequence()) {
+                for (const auto& item : entry.second) list.push_back(item.as<std::string>(""));
+            }
+            const bool right =
+                !key.empty() && !list.empty() && std::ranges::none_of(list, &std::string::empty);
+            std::string why = right ? std::string() : "must have a value or a list of values";
+            if (right && check != nullptr) why = check(list);
+            if (why.empty()) continue;
+            refuse(format("{} line {}: {}.{} {}", name_, line(entry.first), name, key, why));
+        }
+    }
+
+    void refuse_value(std::string_view key, std::string_view why) override {
+        if (!wrong_value_.empty()) return;
+        if (const auto value = find(key)) {
+            wrong_value_ = format("{}: {}", value->place, why);
+        } else if (is_absent(*node_)) {
+            wrong_value_ = format("environment: {}.{}: {}", section_, key, why);
         } else {
-            node_.emplace(YAML::NodeType::Undefined);
+            wrong_value_ = format("{} line {}: {}.{}: {}", name_, line(*node_), section_, key, why);
         }
-        if (node_->IsDefined() && !node_->IsNull() && !node_->IsMap()) {
-            refuse(
-                format("{} line {}: {} must be a section of keys", name_, line(*node_), section_));
-            return;
-        }
-        known_.clear();
-        keys();
-        refuse_unknown(*node_, known_, section_ + ".");
     }
 
     void text(std::string_view key, std::string_view, std::string& value,
@@ -143,11 +181,65 @@ class Reader final : public ConfigVisitor {
         }
         refuse_unknown(root_, sections_, "");
         refuse_unknown_variables();
+        // A key that is misspelt explains why another is missing.
+        if (error_.empty()) error_ = wrong_value_;
         if (error_.empty()) return {};
         return fail(Code::InvalidArgument, error_);
     }
 
   private:
+    // Never assigned to: yaml-cpp forbids it for the node of a missing key.
+    static YAML::Node child(const YAML::Node& parent, std::string_view name) {
+        if (!parent.IsMap()) return YAML::Node(YAML::NodeType::Undefined);
+        return parent[std::string(name)];
+    }
+
+    static bool is_name(std::string_view text) {
+        return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](unsigned char c) {
+            return std::isalnum(c) || c == '-' || c == '_';
+        });
+    }
+
+    static bool is_absent(const YAML::Node& node) { return !node.IsDefined() || node.IsNull(); }
+
+    // A section of the top level, which must be a map if it is there.
+    YAML::Node top(std::string_view name) {
+        sections_.insert(std::string(name));
+        YAML::Node node = child(root_, name);
+        if (!is_absent(node) && !node.IsMap()) {
+            refuse(format("{} line {}: {} must be a section of keys", name_, line(node), name));
+        }
+        return node;
+    }
+
+    // HEARTH_BACKENDS__BOX__URL names an entry "box" of "backends".
+    std::set<std::string> entries_of_environment(std::string_view name) const {
+        const std::string prefix = "HEARTH_" + upper(name) + "__";
+        std::set<std::string> found;
+        for (const auto& [variable, value] : environment_) {
+            if (!variable.starts_with(prefix)) continue;
+            const std::size_t end = variable.find("__", prefix.size());
+            if (end == std::string::npos) continue;
+            std::string entry = variable.substr(prefix.size(), end - prefix.size());
+            std::ranges::transform(entry, entry.begin(),
+                                   [](unsigned char c) { return std::tolower(c); });
+            found.insert(std::move(entry));
+        }
+        return found;
+    }
+
+    void enter(std::string name, const YAML::Node& node, const std::function<void()>& keys) {
+        section_ = std::move(name);
+        node_.emplace(node);
+        if (!is_absent(node) && !node.IsMap()) {
+            refuse(format("{} line {}: {} must be a section of keys", name_, line(node), section_));
+            return;
+        }
+        known_.clear();
+        keys();
+        refuse_unknown(*node_, known_, section_ + ".");
+    }
+
     static int line(const YAML::Node& node) { return node.Mark().line + 1; }
 
     void refuse(std::string message) {
@@ -173,7 +265,11 @@ class Reader final : public ConfigVisitor {
 
     std::optional<Value> find(std::string_view key) {
         known_.emplace(key);
-        const std::string variable = "HEARTH_" + upper(section_) + "__" + upper(key);
+        std::string variable = "HEARTH_" + upper(section_);
+        if (const std::size_t dot = variable.find('.'); dot != std::string::npos) {
+            variable.replace(dot, 1, "__");
+        }
+        variable += "__" + upper(key);
         variables_.insert(variable);
         if (const auto set = environment_.find(variable); set != environment_.end()) {
             return Value{.place = "environment: " + variable, .items = split(set->second)};
@@ -220,6 +316,7 @@ class Reader final : public ConfigVisitor {
     std::set<std::string> known_;
     std::set<std::string> variables_;
     std::string error_;
+    std::string wrong_value_;
 };
 
 class Describer final : public ConfigVisitor {
@@ -251,6 +348,17 @@ class Describer final : public ConfigVisitor {
     void flag(std::string_view key, std::string_view about, bool& value) override {
         row(key, value ? "`true`" : "`false`", about);
     }
+    void entries(std::string_view name, std::string_view about,
+                 const std::function<void(const std::string&)>& keys) override {
+        out_ += format("\n## {}.NAME\n\n{}\n\n| key | default | meaning |\n| --- | --- | --- |\n",
+                       name, about);
+        keys("NAME");
+    }
+    void map(std::string_view name, std::string_view about, std::map<std::string, Values>&,
+             const Check&) override {
+        out_ += format("\n## {}\n\n{}\n", name, about);
+    }
+    void refuse_value(std::string_view, std::string_view) override {}
     std::string take() { return std::move(out_); }
 
   private:

@@ -10,11 +10,15 @@
 #include "models/catalogue.h"
 #include "runtime/shard.h"
 #include "server/programs.h"
+#include "server/upstreams.h"
+#include "telemetry/log.h"
 
 namespace hearth::server {
 namespace {
 
 using Grade = Finding::Grade;
+
+constexpr std::chrono::seconds kBackendPatience{6};
 
 std::string processor_flags() {
     std::ifstream info("/proc/cpuinfo");
@@ -55,10 +59,45 @@ void examine_models(const Config& config, std::vector<Finding>& findings) {
                             format("{}: {}", broken.path.string(), broken.reason)});
     }
     if (catalogue.models().empty()) {
-        findings.push_back({Grade::Broken, "models",
+        const bool elsewhere = !config.backends.empty();
+        findings.push_back({elsewhere ? Grade::Note : Grade::Broken, "models",
                             "no model was found: run ./dev setup, or put one into " +
                                 config.model_sources().front().path.string()});
     }
+}
+
+// Each is asked for its models.
+void examine_backends(const Config& config, std::vector<Finding>& findings) {
+    auto plans = plan_upstreams(config);
+    if (!plans) {
+        findings.push_back({Grade::Broken, "backends", plans.error().message});
+        return;
+    }
+    log::configure("hearth", log::Level::Off);  // the findings say it
+    metrics::Registry registry;
+    runtime::Shards shards(1);
+    Upstreams upstreams(shards, registry, *std::move(plans));
+    shards.start();
+    upstreams.start(kBackendPatience);
+    const auto standings = upstreams.standings();
+    for (std::size_t i = 0; i < standings.size(); ++i) {
+        const UpstreamPlan& plan = upstreams.members()[i].plan;
+        const Upstreams::Standing& standing = standings[i];
+        if (plan.found && !standing.up) continue;
+        const std::string what =
+            format("{} at {}", plan.options.kind, plan.options.url.address + plan.options.url.base);
+        const double ms = std::chrono::duration<double, std::milli>(standing.took).count();
+        const bool good = standing.up && standing.problem.empty();
+        std::string said =
+            standing.up      ? format("{} models, answered in {:.1f} ms", standing.models, ms)
+            : standing.heard ? standing.reason
+                             : format("no answer within {} s", kBackendPatience.count());
+        if (standing.up && !good) said += "; " + standing.problem;
+        findings.push_back({good ? Grade::Good : Grade::Broken, "backend " + plan.options.name,
+                            format("{}: {}", what, said)});
+    }
+    upstreams.stop();
+    shards.stop();
 }
 
 }  // namespace
@@ -84,6 +123,7 @@ std::vector<Finding> examine(const Config& config) {
                             source.path.string() + (there ? "" : " (no such folder)")});
     }
     examine_models(config, findings);
+    examine_backends(config, findings);
     return findings;
 }
 

@@ -20,7 +20,7 @@ struct Finding {
 std::string_view to_string(Finding::Grade grade);
 
 // Looks at the processor, the programs, the models and the addresses a server with `config` would
-// use. Starts nothing, changes nothing.
+// use, and asks the servers elsewhere for their models. Starts nothing, changes nothing.
 std::vector<Finding> examine(const Config& config);
 
 // [{"grade":"good","subject":...,"text":...}]

@@ -7,6 +7,7 @@
 #include "models/catalogue.h"
 #include "pipeline/serve.h"
 #include "server/config.h"
+#include "server/directory.h"
 #include "server/model_store.h"
 #include "server/workers.h"
 #include "telemetry/metrics.h"
@@ -19,6 +20,7 @@ struct Gateway {
     const Config& config;
     metrics::Registry& registry;
     Workers& workers;
+    const Directory& directory;
     const pipeline::Serve& serve;
     ModelStore& store;
     // The moment the server began to answer, for `created` and start times.

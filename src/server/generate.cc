@@ -16,8 +16,11 @@ constexpr int kShorteningsMax = 16;
 // The end of the chain: bytes for the caller.
 class ExchangeSink final : public inference::Sink {
   public:
-    ExchangeSink(http::Exchange& exchange, api::AnswerWriter& writer)
-        : exchange_(exchange), writer_(writer) {}
+    ExchangeSink(http::Exchange& exchange, api::AnswerWriter& writer, bool relays,
+                 std::string request_id)
+        : exchange_(exchange), writer_(writer), relays_(relays) {
+        provenance_.request_id = std::move(request_id);
+    }
 
     void begin(inference::Origin origin) override {
         provenance_.model = std::move(origin.model);
@@ -33,8 +36,16 @@ class ExchangeSink final : public inference::Sink {
         co_return co_await flush();
     }
 
+    bool relays() const override { return relays_; }
+    // An upstream that speaks the caller's dialect has written it already.
+    Awaitable<Result<void>> relay(std::string_view bytes, bool) override {
+        relayed_ = true;
+        out_ += bytes;
+        co_return co_await flush();
+    }
+
     Awaitable<void> finish(const inference::GenerateReply& reply) {
-        writer_.finish(reply, out_);
+        if (!relayed_) writer_.finish(reply, out_);
         if (writer_.streams()) {
             if (co_await flush()) (void)co_await exchange_.finish();
             co_return;
@@ -44,7 +55,7 @@ class ExchangeSink final : public inference::Sink {
             {.content_type = std::string(writer_.content_type()), .body = std::move(out_)},
             std::move(provenance_));
     }
-    Awaitable<void> refuse(const Error& error, EncodeError encode_error) {
+    Awaitable<void> refuse(const Error& error, const EncodeError& encode_error) {
         if (!started_) {
             co_await answer(exchange_, encode_error(error), std::move(provenance_));
             co_return;
@@ -68,6 +79,8 @@ class ExchangeSink final : public inference::Sink {
 
     http::Exchange& exchange_;
     api::AnswerWriter& writer_;
+    const bool relays_;
+    bool relayed_ = false;
     Provenance provenance_;
     std::string out_;
     bool started_ = false;
@@ -78,8 +91,9 @@ class ExchangeSink final : public inference::Sink {
 
 Awaitable<void> generate(const Gateway& gateway, http::Exchange& exchange,
                          inference::GenerateRequest request, api::AnswerWriter& writer,
-                         EncodeError encode_error, Shorten shorten) {
-    ExchangeSink sink(exchange, writer);
+                         EncodeError encode_error, Shorten shorten, std::string request_id) {
+    gateway.directory.apply_defaults(request);
+    ExchangeSink sink(exchange, writer, request.original != nullptr, std::move(request_id));
     const Deadline deadline = Deadline::after(gateway.config.llama.request_time);
     auto reply = co_await gateway.serve.generate(request, sink, deadline);
     for (int shortened = 0; !reply && shortened < kShorteningsMax; ++shortened) {
@@ -87,6 +101,7 @@ Awaitable<void> generate(const Gateway& gateway, http::Exchange& exchange,
         const bool again = shorten != nullptr && error.reason == "context_length_exceeded" &&
                            shorten(request, error.amount, error.limit);
         if (!again) break;
+        request.original = nullptr;
         reply = co_await gateway.serve.generate(request, sink, deadline);
     }
     if (reply) {

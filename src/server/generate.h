@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "api/answer_writer.h"
 #include "api/reply.h"
@@ -11,7 +12,7 @@
 
 namespace hearth::server {
 
-using EncodeError = api::Reply (*)(const Error&);
+using EncodeError = std::function<api::Reply(const Error&)>;
 
 // Makes a prompt of so many tokens shorter for a context with room for so many; false when it
 // cannot.
@@ -19,9 +20,11 @@ using Shorten = bool (*)(inference::GenerateRequest&, std::size_t tokens, std::s
 
 // Runs one generating call and writes its answer: a stream as it comes, anything else at the end.
 // An error before the first byte has its own status, one after it stands in the stream. With
-// `shorten`, a prompt that does not fit is made shorter and tried again.
+// `shorten`, a prompt that does not fit is made shorter and tried again. `request_id` as of
+// Provenance.
 Awaitable<void> generate(const Gateway& gateway, http::Exchange& exchange,
                          inference::GenerateRequest request, api::AnswerWriter& writer,
-                         EncodeError encode_error, Shorten shorten = nullptr);
+                         EncodeError encode_error, Shorten shorten = nullptr,
+                         std::string request_id = {});
 
 }  // namespace hearth::server

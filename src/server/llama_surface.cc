@@ -8,6 +8,7 @@
 #include "server/answer.h"
 #include "server/generate.h"
 #include "server/surfaces.h"
+#include "telemetry/unique_id.h"
 
 // The routes that share llama-server's forms: the generating half of the OpenAI dialect, and
 // llama-server's own, which editors' plug-ins for it call.
@@ -15,22 +16,27 @@ namespace hearth::server {
 namespace openai = api::openai;
 namespace {
 
+using inference::Dialect;
 using inference::Inquiry;
 
 Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
-                    Result<openai::GenerateCall> call) {
+                    Result<openai::GenerateCall> call,
+                    std::optional<Dialect> dialect = std::nullopt) {
     Result<void> named = call ? gateway.workers.name_only_one(call->request.model, "completion")
                               : Result<void>(std::unexpected(call.error()));
     if (!named) {
         co_await answer(exchange, openai::encode_error(named.error()));
         co_return;
     }
-    const auto snapshot = gateway.workers.snapshot();
-    const models::Model* model = snapshot->catalogue.find(call->request.model);
+    const auto view = gateway.directory.view();
+    const models::Model* model = view->find(call->request.model);
     if (model != nullptr && model->gguf) api::apply_model_defaults(*model->gguf, call->request);
+    if (dialect) {
+        call->request.original = std::make_shared<inference::Original>(
+            *dialect, exchange.take_request().body, call->stream, call->usage_wish);
+    }
     const auto writer = openai::make_writer(
-        *call, call->request.model,
-        {.id = "cmpl-" + next_request_id(), .created_unix = std::time(nullptr)});
+        *call, call->request.model, {.id = unique_id("cmpl-"), .created_unix = std::time(nullptr)});
     co_await generate(gateway, exchange, std::move(call->request), *writer, openai::encode_error);
 }
 
@@ -58,11 +64,13 @@ Awaitable<void> ask(const Gateway& gateway, http::Exchange& exchange, Inquiry in
 }  // namespace
 
 Awaitable<void> openai_chat(const Gateway& gateway, http::Exchange& exchange) {
-    co_await run(gateway, exchange, openai::parse_chat(exchange.request().body));
+    co_await run(gateway, exchange, openai::parse_chat(exchange.request().body),
+                 Dialect::OpenAiChat);
 }
 
 Awaitable<void> openai_completions(const Gateway& gateway, http::Exchange& exchange) {
-    co_await run(gateway, exchange, openai::parse_completion(exchange.request().body));
+    co_await run(gateway, exchange, openai::parse_completion(exchange.request().body),
+                 Dialect::OpenAiCompletion);
 }
 
 Awaitable<void> llama_completion(const Gateway& gateway, http::Exchange& exchange) {

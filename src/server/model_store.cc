@@ -18,6 +18,7 @@ std::string_view place_of(models::Home home) {
         case models::Home::Folder: return "a models directory";
         case models::Home::OllamaStore: return "Ollama's store";
         case models::Home::HubCache: return "the Hugging Face cache";
+        case models::Home::Elsewhere: return "a server elsewhere";
         case models::Home::OwnStore: break;
     }
     return "Hearth's store";

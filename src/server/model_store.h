@@ -23,7 +23,10 @@ class Workers;
 class ModelStore {
   public:
     ModelStore(Workers& workers, std::filesystem::path root)
-        : workers_(workers), store_(std::move(root)), disk_(kJobsMax), pieces_(kJobsMax) {}
+        : workers_(workers),
+          store_(std::move(root)),
+          disk_(kJobsMax, kBusy),
+          pieces_(kJobsMax, kBusy) {}
 
     const models::Store& store() const { return store_; }
 
@@ -61,6 +64,7 @@ class ModelStore {
 
   private:
     static constexpr std::size_t kJobsMax = 64;
+    static constexpr const char* kBusy = "too many changes of models wait for the disk";
 
     // The name under which our own store has it.
     Result<models::ModelName> own_name(const std::string& name) const;

@@ -63,8 +63,8 @@ Awaitable<void> ollama_embeddings(const Gateway& gateway, http::Exchange& exchan
 }
 
 Awaitable<void> ollama_tags(const Gateway& gateway, http::Exchange& exchange) {
-    const auto snapshot = gateway.workers.snapshot();
-    co_await answer(exchange, ollama::encode_tags(snapshot->catalogue.models()));
+    const auto view = gateway.directory.view();
+    co_await answer(exchange, ollama::encode_tags(view->models));
 }
 
 Awaitable<void> ollama_show(const Gateway& gateway, http::Exchange& exchange) {
@@ -73,8 +73,8 @@ Awaitable<void> ollama_show(const Gateway& gateway, http::Exchange& exchange) {
         co_await answer(exchange, ollama::encode_error(call.error()));
         co_return;
     }
-    const auto snapshot = gateway.workers.snapshot();
-    const auto* model = snapshot->catalogue.find(call->model);
+    const auto view = gateway.directory.view();
+    const auto* model = view->find(call->model);
     if (model == nullptr) {
         co_await answer(exchange, ollama::encode_error(unknown_model(call->model)));
         co_return;

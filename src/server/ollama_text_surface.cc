@@ -1,6 +1,7 @@
 #include "api/model_defaults.h"
 #include "api/ollama.h"
 #include "api/ollama_generate.h"
+#include "api/shorten.h"
 #include "server/answer.h"
 #include "server/generate.h"
 #include "server/surfaces.h"
@@ -10,9 +11,11 @@ namespace hearth::server {
 namespace ollama = api::ollama;
 namespace {
 
+using inference::Dialect;
+
 Awaitable<void> load_only(const Gateway& gateway, http::Exchange& exchange, ollama::TextCall call) {
-    const auto snapshot = gateway.workers.snapshot();
-    const models::Model* model = snapshot->catalogue.find(call.request.model);
+    const auto view = gateway.directory.view();
+    const models::Model* model = view->find(call.request.model);
     if (model != nullptr && model->gguf) api::apply_model_defaults(*model->gguf, call.request);
     const auto took = co_await gateway.serve.load(
         call.request.model,
@@ -25,19 +28,20 @@ Awaitable<void> load_only(const Gateway& gateway, http::Exchange& exchange, olla
     co_await answer(exchange, ollama::encode_loaded(call, call.request.model, *took));
 }
 
-// What the model's manifest and this dialect set where the caller set nothing.
+// What the model's manifest and this dialect set where the caller set nothing. What a server
+// elsewhere can do it says itself.
 Result<void> complete(const Gateway& gateway, ollama::TextCall& call) {
-    const auto snapshot = gateway.workers.snapshot();
-    const models::Model* model = snapshot->catalogue.find(call.request.model);
-    if (model == nullptr) return fail(unknown_model(call.request.model));
+    const auto view = gateway.directory.view();
+    const models::Model* model = view->find(call.request.model);
+    if (model == nullptr || model->home == models::Home::Elsewhere) return {};
     TRY_VOID(ollama::check_capabilities(call, *model));
     if (model->gguf) api::apply_model_defaults(*model->gguf, call.request);
     ollama::apply_dialect_defaults(call.request);
     return {};
 }
 
-Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
-                    Result<ollama::TextCall> call) {
+Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange, Result<ollama::TextCall> call,
+                    Dialect dialect) {
     if (!call) {
         co_await answer(exchange, ollama::encode_error(call.error()));
         co_return;
@@ -50,19 +54,23 @@ Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
         co_await answer(exchange, ollama::encode_error(completed.error()));
         co_return;
     }
+    call->request.original =
+        std::make_shared<inference::Original>(dialect, exchange.take_request().body, call->stream);
     const auto writer = ollama::make_writer(*call, call->request.model);
     co_await generate(gateway, exchange, std::move(call->request), *writer, ollama::encode_error,
-                      call->truncate ? ollama::drop_oldest_messages : nullptr);
+                      call->truncate ? api::drop_oldest_messages : nullptr);
 }
 
 }  // namespace
 
 Awaitable<void> ollama_generate(const Gateway& gateway, http::Exchange& exchange) {
-    co_await run(gateway, exchange, ollama::parse_generate(exchange.request().body));
+    co_await run(gateway, exchange, ollama::parse_generate(exchange.request().body),
+                 Dialect::OllamaGenerate);
 }
 
 Awaitable<void> ollama_chat(const Gateway& gateway, http::Exchange& exchange) {
-    co_await run(gateway, exchange, ollama::parse_chat(exchange.request().body));
+    co_await run(gateway, exchange, ollama::parse_chat(exchange.request().body),
+                 Dialect::OllamaChat);
 }
 
 }  // namespace hearth::server

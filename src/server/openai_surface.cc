@@ -31,14 +31,22 @@ Awaitable<void> openai_embeddings(const Gateway& gateway, http::Exchange& exchan
 }
 
 Awaitable<void> openai_models(const Gateway& gateway, http::Exchange& exchange) {
-    const auto snapshot = gateway.workers.snapshot();
-    co_await answer(exchange, openai::encode_models(snapshot->catalogue.models()));
+    if (speaks_anthropic(exchange.request())) {
+        co_await anthropic_models(gateway, exchange);
+        co_return;
+    }
+    const auto view = gateway.directory.view();
+    co_await answer(exchange, openai::encode_models(view->models));
 }
 
 Awaitable<void> openai_model(const Gateway& gateway, http::Exchange& exchange) {
+    if (speaks_anthropic(exchange.request())) {
+        co_await anthropic_model(gateway, exchange);
+        co_return;
+    }
     const std::string name = exchange.request().path.substr(kModelPath.size());
-    const auto snapshot = gateway.workers.snapshot();
-    const auto* model = snapshot->catalogue.find(name);
+    const auto view = gateway.directory.view();
+    const auto* model = view->find(name);
     auto reply =
         model != nullptr ? openai::encode_model(*model) : openai::encode_error(unknown_model(name));
     co_await answer(exchange, std::move(reply));

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <string>
 
+#include "api/anthropic.h"
 #include "api/ollama.h"
 #include "api/openai.h"
+#include "api/rerank.h"
 #include "api/tei.h"
 #include "base/format.h"
 #include "server/answer.h"
 #include "server/host_guard.h"
 #include "server/surfaces.h"
+#include "telemetry/unique_id.h"
 
 namespace hearth::server {
 namespace {
@@ -18,8 +21,17 @@ using http::Method;
 
 constexpr Route kRoutes[] = {
     {Method::Post, "/v1/embeddings", openai_embeddings},
+    {Method::Post, "/v1/messages", anthropic_messages},
+    {Method::Post, "/v1/messages/count_tokens", anthropic_count_tokens},
     {Method::Post, "/v1/chat/completions", openai_chat},
+    {Method::Post, "/v1/chat/completions/input_tokens", openai_chat_tokens},
     {Method::Post, "/v1/completions", openai_completions},
+    {Method::Post, "/v1/responses", openai_responses},
+    {Method::Post, "/v1/responses/input_tokens", openai_responses_tokens},
+    {Method::Post, "/v1/fim/completions", mistral_fim},
+    {Method::Post, "/v1/rerank", rerank},
+    {Method::Post, "/v1/reranking", rerank},
+    {Method::Post, "/v2/rerank", cohere_rerank},
     {Method::Get, "/v1/models", openai_models},
     {Method::Get, "/v1/models/", openai_model, true},
     {Method::Delete, "/v1/models/", openai_delete_model, true},
@@ -41,8 +53,13 @@ constexpr Route kRoutes[] = {
     {Method::Get, "/api/memory", memory},
     // What callers of llama-server leave out of the paths.
     {Method::Post, "/chat/completions", openai_chat},
+    {Method::Post, "/chat/completions/input_tokens", openai_chat_tokens},
+    {Method::Post, "/responses", openai_responses},
+    {Method::Post, "/responses/input_tokens", openai_responses_tokens},
     {Method::Post, "/completions", llama_completion},
     {Method::Get, "/models", openai_models},
+    {Method::Post, "/rerank", rerank},
+    {Method::Post, "/reranking", rerank},
     {Method::Post, "/completion", llama_completion},
     {Method::Post, "/infill", llama_infill},
     {Method::Post, "/tokenize", llama_tokenize},
@@ -69,26 +86,42 @@ bool serves(const Route& route, Method method) {
 api::Reply encode_error_for(std::string_view path, const Error& error) {
     if (path.starts_with("/api/")) return api::ollama::encode_error(error);
     if (path == "/embed" || path == "/info") return api::tei::encode_error(error);
+    if (path == "/v2/rerank") {
+        return api::encode_rerank_error(error, api::RerankShape::Cohere);
+    }
     return api::openai::encode_error(error);
 }
 
-Awaitable<void> refuse(http::Exchange& exchange, std::string_view allowed) {
+// `allow`: of a 405.
+Awaitable<void> answer_error(http::Exchange& exchange, const Error& error, std::string allow = {}) {
+    const auto& request = exchange.request();
+    Provenance provenance{.allow = std::move(allow)};
+    api::Reply reply;
+    if (speaks_anthropic(request)) {
+        provenance.request_id = unique_id();
+        reply = api::anthropic::encode_error(error, provenance.request_id);
+    } else {
+        reply = encode_error_for(request.path, error);
+    }
+    if (!provenance.allow.empty()) reply.status = 405;
+    co_await answer(exchange, std::move(reply), std::move(provenance));
+}
+
+Awaitable<void> refuse(http::Exchange& exchange, std::string allowed) {
     const auto& request = exchange.request();
     if (allowed.empty()) {
         const Error error{.code = Code::NotFound,
                           .message = format("{} {} is not a route of this server",
                                             http::to_string(request.method), request.path),
                           .reason = "route_not_found"};
-        co_await answer(exchange, encode_error_for(request.path, error));
+        co_await answer_error(exchange, error);
         co_return;
     }
     const Error error{.code = Code::InvalidArgument,
                       .message = format("{} takes {}, not {}", request.path, allowed,
                                         http::to_string(request.method)),
                       .reason = "method_not_allowed"};
-    auto reply = encode_error_for(request.path, error);
-    reply.status = 405;
-    co_await answer(exchange, std::move(reply), {.allow = std::string(allowed)});
+    co_await answer_error(exchange, error, std::move(allowed));
 }
 
 }  // namespace
@@ -104,7 +137,7 @@ Awaitable<void> dispatch(const Gateway& gateway, http::Exchange& exchange) {
                               "the Host field names a foreign site; address this server as "
                               "localhost",
                           .reason = "host_not_allowed"};
-        co_await answer(exchange, encode_error_for(request.path, error));
+        co_await answer_error(exchange, error);
         co_return;
     }
     std::string allowed;
@@ -116,7 +149,7 @@ Awaitable<void> dispatch(const Gateway& gateway, http::Exchange& exchange) {
         }
         allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(route.method));
     }
-    co_await refuse(exchange, allowed);
+    co_await refuse(exchange, std::move(allowed));
 }
 
 }  // namespace hearth::server

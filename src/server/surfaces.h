@@ -15,6 +15,19 @@ Awaitable<void> openai_models(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> openai_delete_model(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> openai_model(const Gateway& gateway, http::Exchange& exchange);
 
+Awaitable<void> anthropic_messages(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> anthropic_count_tokens(const Gateway& gateway, http::Exchange& exchange);
+// What /v1/models answers to callers who speak the Anthropic dialect, in which they have its paths.
+Awaitable<void> anthropic_models(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> anthropic_model(const Gateway& gateway, http::Exchange& exchange);
+// Its paths, and whatever bears its version.
+bool speaks_anthropic(const http::Request& request);
+
+Awaitable<void> openai_responses(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> openai_responses_tokens(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> openai_chat_tokens(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> mistral_fim(const Gateway& gateway, http::Exchange& exchange);
+
 Awaitable<void> ollama_alive(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_embed(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> ollama_embeddings(const Gateway& gateway, http::Exchange& exchange);
@@ -39,6 +52,10 @@ Awaitable<void> llama_tokenize(const Gateway& gateway, http::Exchange& exchange)
 Awaitable<void> llama_detokenize(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> llama_apply_template(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> llama_props(const Gateway& gateway, http::Exchange& exchange);
+
+// In the shape of Jina and Cohere, or of TEI, as the body says.
+Awaitable<void> rerank(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> cohere_rerank(const Gateway& gateway, http::Exchange& exchange);
 
 Awaitable<void> tei_embed(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> tei_info(const Gateway& gateway, http::Exchange& exchange);

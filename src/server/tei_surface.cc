@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "api/tei.h"
 #include "server/answer.h"
 #include "server/surfaces.h"
@@ -8,19 +10,27 @@ namespace {
 
 constexpr std::string_view kDefaultModel = "all-minilm";
 
-// This dialect names no model: the default one, else the first there is.
-const models::Model* served_model(const Workers::Snapshot& snapshot) {
-    if (const auto* model = snapshot.catalogue.find(kDefaultModel)) return model;
-    const auto& all = snapshot.catalogue.models();
-    return all.empty() ? nullptr : &all.front();
+// This dialect names no model: the default one, else the first that embeds, else the first there
+// is; those of this machine before those of servers elsewhere.
+const models::Model* served_model(const Directory::View& view) {
+    if (const auto* model = view.find(kDefaultModel)) return model;
+    for (const bool elsewhere : {false, true}) {
+        for (const models::Model& model : view.models) {
+            const bool embeds =
+                std::ranges::find(model.capabilities, "embedding") != model.capabilities.end();
+            if (embeds && (model.home == models::Home::Elsewhere) == elsewhere) return &model;
+        }
+    }
+    const auto& local = view.local->catalogue.models();
+    return local.empty() ? nullptr : &local.front();
 }
 
 }  // namespace
 
 Awaitable<void> tei_embed(const Gateway& gateway, http::Exchange& exchange) {
     auto request = tei::parse_embed(exchange.request().body);
-    const auto snapshot = gateway.workers.snapshot();
-    const auto* model = served_model(*snapshot);
+    const auto view = gateway.directory.view();
+    const auto* model = served_model(*view);
     if (!request || model == nullptr) {
         co_await answer(
             exchange, tei::encode_error(request ? unknown_model(kDefaultModel) : request.error()));
@@ -38,8 +48,8 @@ Awaitable<void> tei_embed(const Gateway& gateway, http::Exchange& exchange) {
 }
 
 Awaitable<void> tei_info(const Gateway& gateway, http::Exchange& exchange) {
-    const auto snapshot = gateway.workers.snapshot();
-    const auto* model = served_model(*snapshot);
+    const auto view = gateway.directory.view();
+    const auto* model = served_model(*view);
     if (model == nullptr) {
         co_await answer(exchange, tei::encode_error(unknown_model(kDefaultModel)));
         co_return;

@@ -21,8 +21,14 @@ using worker::WorkerOptions;
 // A process's own: code, heap, threads.
 constexpr std::uint64_t kProcessBytes = 96 * kMib;
 
-bool embeds(const models::Model& model) {
-    return std::ranges::find(model.capabilities, "embedding") != model.capabilities.end();
+bool can(const models::Model& model, std::string_view capability) {
+    return std::ranges::find(model.capabilities, capability) != model.capabilities.end();
+}
+
+// llama.cpp runs the rerankers of this family through a softmax of "yes" and "no".
+// Source: llama.cpp src/llama-graph.cpp, build_pooling().
+bool scores_are_odds(const models::Model& model) {
+    return model.family != "qwen3" && model.family != "qwen3vl";
 }
 
 worker::LlamaModel llama_model(const models::Model& model) {
@@ -30,7 +36,8 @@ worker::LlamaModel llama_model(const models::Model& model) {
             .projector = model.gguf->projector,
             .adapters = model.gguf->adapters,
             .context_trained = model.context_length,
-            .embeds = embeds(model)};
+            .embeds = can(model, "embedding"),
+            .reranks = can(model, "rerank")};
 }
 
 worker::LlamaSettings llama_settings(const LlamaSection& llama) {
@@ -144,7 +151,9 @@ ModelWorker model_worker(const Config& config, const models::Catalogue& catalogu
             [&](std::string_view name) { return catalogue.find(name) == &model; });
         CHECK(llama);  // parse_config has read every entry
         worker.backend = {
-            .embeds = embeds(model),
+            .embeds = can(model, "embedding"),
+            .reranks = can(model, "rerank"),
+            .scores_are_odds = scores_are_odds(model),
             .tokens_max = worker::context_of(llama_model(model), llama_settings(*llama)),
             .memory = llama_memory(*llama, model, ledger)};
         worker.options = llama_options(*llama, model, worker.backend.memory);

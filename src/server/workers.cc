@@ -112,8 +112,10 @@ const Workers::Entry& Workers::entry_for(const models::Catalogue& catalogue,
     } else {
         backend = std::make_shared<worker::WorkerBackend>(shards_, *entry.supervisor, counters);
     }
+    entry.load = std::make_shared<replicas::Load>();
     entry.target = std::make_shared<const pipeline::Target>(
         std::move(backend), pipeline::ModelMetrics(registry_, model.name),
+        pipeline::RerankMetrics(registry_, model.name),
         pipeline::GenerateMetrics(registry_, model.name));
     return entry;
 }

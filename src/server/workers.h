@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/view.h"
+#include "backends/replicas/load.h"
 #include "backends/worker/memory_ledger.h"
 #include "base/error.h"
 #include "base/thread_safety.h"
@@ -36,6 +37,7 @@ class Workers {
         std::shared_ptr<worker::WorkerSupervisor> supervisor;  // outlives the target's backend
         std::shared_ptr<const pipeline::Target> target;
         std::shared_ptr<const worker::LlamaMemory> memory;  // of a GGUF model
+        std::shared_ptr<replicas::Load> load;
     };
     struct Snapshot {
         models::Catalogue catalogue;

@@ -56,8 +56,11 @@ void add_projector_keys(GgufFile& file) {
     file.reals("clip.vision.image_std", {0.5F, 0.5F, 0.5F});
 }
 
-void add_bert_keys(GgufFile& file) {
-    add_general(file, "bert", "Tiny Embedder", WeightType::Q8_0);
+// Numbers of llama.cpp's llama_pooling_type.
+enum class TinyPooling : std::uint32_t { Mean = 1, Rank = 4 };
+
+void add_bert_keys(GgufFile& file, std::string_view name, TinyPooling pooling) {
+    add_general(file, "bert", name, WeightType::Q8_0);
     file.number("bert.block_count", kLayers);
     file.number("bert.context_length", kTokensMax);
     file.number("bert.embedding_length", kHidden);
@@ -65,13 +68,32 @@ void add_bert_keys(GgufFile& file) {
     file.number("bert.attention.head_count", kHeads);
     file.real("bert.attention.layer_norm_epsilon", 1e-12F);
     file.flag("bert.attention.causal", false);
-    constexpr std::uint32_t kMeanPooling = 1;
-    file.number("bert.pooling_type", kMeanPooling);
+    file.number("bert.pooling_type", static_cast<std::uint32_t>(pooling));
 }
 
 // Rows that are looked up, not multiplied.
 void add_table(GgufFile& file, const char* name, WeightType type, std::uint64_t rows) {
     file.tensor({.name = name, .type = type, .shape = {kHidden, rows}, .deviation = 0.5F});
+}
+
+// Its vocabulary and its weights, but for what stands above its layers.
+Result<void> add_bert(GgufFile& file) {
+    TRY(const GgufVocabulary vocabulary,
+        GgufVocabulary::read(shared_file("models/ggml-vocab-bert-bge.gguf")));
+    vocabulary.add_to(file);
+    add_table(file, "token_embd.weight", WeightType::Q8_0, vocabulary.size());
+    add_table(file, "position_embd.weight", WeightType::F32, kTokensMax);
+    add_table(file, "token_types.weight", WeightType::F32, 2);
+    add_norm(file, "token_embd_norm");
+    for (std::uint32_t layer = 0; layer < kLayers; ++layer) {
+        const std::string block = format("blk.{}.", layer);
+        add_attention(file, block, WeightType::Q8_0, "attn_output");
+        add_norm(file, block + "attn_output_norm");
+        add_linear(file, block + "ffn_up", WeightType::Q8_0, kHidden, kInner);
+        add_linear(file, block + "ffn_down", WeightType::Q8_0, kInner, kHidden);
+        add_norm(file, block + "layer_output_norm");
+    }
+    return {};
 }
 
 }  // namespace
@@ -100,23 +122,23 @@ Result<void> write_tiny_projector(const std::filesystem::path& path) {
 }
 
 Result<void> write_tiny_embedder(const std::filesystem::path& path) {
-    TRY(const GgufVocabulary vocabulary,
-        GgufVocabulary::read(shared_file("models/ggml-vocab-bert-bge.gguf")));
     GgufFile file;
-    add_bert_keys(file);
-    vocabulary.add_to(file);
-    add_table(file, "token_embd.weight", WeightType::Q8_0, vocabulary.size());
-    add_table(file, "position_embd.weight", WeightType::F32, kTokensMax);
-    add_table(file, "token_types.weight", WeightType::F32, 2);
-    add_norm(file, "token_embd_norm");
-    for (std::uint32_t layer = 0; layer < kLayers; ++layer) {
-        const std::string block = format("blk.{}.", layer);
-        add_attention(file, block, WeightType::Q8_0, "attn_output");
-        add_norm(file, block + "attn_output_norm");
-        add_linear(file, block + "ffn_up", WeightType::Q8_0, kHidden, kInner);
-        add_linear(file, block + "ffn_down", WeightType::Q8_0, kInner, kHidden);
-        add_norm(file, block + "layer_output_norm");
-    }
+    add_bert_keys(file, "Tiny Embedder", TinyPooling::Mean);
+    TRY_VOID(add_bert(file));
+    return file.write(path);
+}
+
+// Its pairs are [CLS] query [SEP] document [SEP]: llama.cpp leaves out what it is not told to add.
+// Source: llama.cpp tools/server/server-common.cpp, format_prompt_rerank().
+Result<void> write_tiny_reranker(const std::filesystem::path& path) {
+    GgufFile file;
+    add_bert_keys(file, "Tiny Reranker", TinyPooling::Rank);
+    file.flag("tokenizer.ggml.add_bos_token", true);
+    file.flag("tokenizer.ggml.add_eos_token", true);
+    file.flag("tokenizer.ggml.add_sep_token", false);
+    TRY_VOID(add_bert(file));
+    add_linear(file, "cls", WeightType::F32, kHidden, kHidden);
+    add_linear(file, "cls.output", WeightType::F32, kHidden, 1);
     return file.write(path);
 }
 

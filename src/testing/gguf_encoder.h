@@ -15,4 +15,8 @@ Result<void> write_tiny_projector(const std::filesystem::path& file);
 // refuses.
 Result<void> write_tiny_embedder(const std::filesystem::path& file);
 
+// The same with a head that gives a query and a document one score: a layer with tanh and a
+// classifier, as cross-encoders of Hugging Face's have it. Errors: as above.
+Result<void> write_tiny_reranker(const std::filesystem::path& file);
+
 }  // namespace hearth::testing

@@ -19,6 +19,7 @@ fs::path file_of(GgufKind kind) {
         case GgufKind::Thinking: return "tiny-thinking-q8_0.gguf";
         case GgufKind::Vision: return "tiny-vision/tiny-vision-q8_0.gguf";
         case GgufKind::Embedder: return "tiny-embedder-q8_0.gguf";
+        case GgufKind::Reranker: return "tiny-reranker-q8_0.gguf";
     }
     return {};
 }
@@ -35,6 +36,7 @@ Result<void> write(GgufKind kind, const fs::path& file) {
         case GgufKind::Thinking: return write_tiny_thinking(file);
         case GgufKind::Vision: return write_tiny_text(file, "Tiny Vision");
         case GgufKind::Embedder: return write_tiny_embedder(file);
+        case GgufKind::Reranker: return write_tiny_reranker(file);
     }
     return {};
 }

@@ -8,10 +8,10 @@
 
 namespace hearth::testing {
 
-// What a tiny model can do. All but the embedder have the vocabulary of Qwen2.5 (151,936 tokens),
-// two layers of 64 and a context of 4,096 tokens. Their greedy text depends on the prompt, goes on
-// until it is stopped, and means nothing; when a chat offers tools and none has answered yet, they
-// call one.
+// What a tiny model can do. All but the embedder and the reranker have the vocabulary of Qwen2.5
+// (151,936 tokens), two layers of 64 and a context of 4,096 tokens. Their greedy text depends on
+// the prompt, goes on until it is stopped, and means nothing; when a chat offers tools and none has
+// answered yet, they call one.
 enum class GgufKind : std::uint8_t {
     Text,      // knows no tokens to fill in the middle
     Fim,       // the same, with those tokens
@@ -19,6 +19,7 @@ enum class GgufKind : std::uint8_t {
                // the reasoning, then a call of a tool, or "Done!" and the end
     Vision,    // sees images of 56 x 56: its projector, mmproj-tiny-vision.gguf, lies beside it
     Embedder,  // BERT with the vocabulary of bge, mean pooling, 64 dimensions, 512 tokens
+    Reranker,  // the same, giving a query and a document a score instead
 };
 
 // False where ./dev setup has not put llama.cpp's vocabularies and templates.

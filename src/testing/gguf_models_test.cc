@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -128,11 +129,9 @@ class GgufModelsServed : public GgufModels {
 };
 
 TEST_F(GgufModels, HaveTheHeadersOfTheirArchitectures) {
-    const std::pair<GgufKind, std::string_view> kinds[] = {{GgufKind::Text, "qwen2"},
-                                                           {GgufKind::Fim, "qwen2"},
-                                                           {GgufKind::Thinking, "qwen2"},
-                                                           {GgufKind::Vision, "qwen2"},
-                                                           {GgufKind::Embedder, "bert"}};
+    const std::pair<GgufKind, std::string_view> kinds[] = {
+        {GgufKind::Text, "qwen2"},   {GgufKind::Fim, "qwen2"},     {GgufKind::Thinking, "qwen2"},
+        {GgufKind::Vision, "qwen2"}, {GgufKind::Embedder, "bert"}, {GgufKind::Reranker, "bert"}};
     for (const auto& [kind, architecture] : kinds) {
         const fs::path file = make_gguf(kind);
         const auto header = models::read_gguf_header(file);
@@ -315,6 +314,25 @@ TEST_F(GgufModelsServed, EmbedderGivesUnitVectors) {
     for (const json::value& value : vector) squares += std::pow(value.to_number<double>(), 2);
     EXPECT_NEAR(squares, 1, 1e-3);
     EXPECT_NE(data[0].at("embedding"), data[1].at("embedding"));
+}
+
+TEST_F(GgufModelsServed, RerankerTellsDocumentsApart) {
+    LlamaServer server(make_gguf(GgufKind::Reranker), {"--rerank"});
+    const auto scores = [&](const char* query) {
+        const json::value answer = server.ask(
+            "/v1/rerank", {{"query", query}, {"documents", json::array{"a cat", "a retry limit"}}});
+        std::map<std::int64_t, double> found;
+        for (const json::value& result : answer.at("results").as_array()) {
+            found[result.at("index").as_int64()] = result.at("relevance_score").to_number<double>();
+        }
+        // [CLS] cats [SEP] a cat [SEP], [CLS] cats [SEP] a re ##try limit [SEP]
+        EXPECT_EQ(answer.at("usage").at("prompt_tokens").as_int64(), 4 + 2 + 4 + 4);
+        return found;
+    };
+    const auto cats = scores("cats");
+    ASSERT_EQ(cats.size(), 2U);
+    EXPECT_GT(std::abs(cats.at(0) - cats.at(1)), 1e-3);
+    EXPECT_GT(std::abs(cats.at(0) - scores("dogs").at(0)), 1e-3);
 }
 
 }  // namespace

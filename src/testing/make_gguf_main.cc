@@ -12,11 +12,10 @@
 namespace hearth::testing {
 namespace {
 
-const std::map<std::string, GgufKind> kTinyModels = {{"text", GgufKind::Text},
-                                                     {"fim", GgufKind::Fim},
-                                                     {"thinking", GgufKind::Thinking},
-                                                     {"vision", GgufKind::Vision},
-                                                     {"embedder", GgufKind::Embedder}};
+const std::map<std::string, GgufKind> kTinyModels = {
+    {"text", GgufKind::Text},         {"fim", GgufKind::Fim},
+    {"thinking", GgufKind::Thinking}, {"vision", GgufKind::Vision},
+    {"embedder", GgufKind::Embedder}, {"reranker", GgufKind::Reranker}};
 
 struct Wish {
     std::string kind;
@@ -52,12 +51,13 @@ int run(const Wish& wish) {
 int main(int count, char** words) {
     hearth::testing::Wish wish;
     CLI::App app("Writes a GGUF model with random weights.");
-    app.add_option("kind", wish.kind,
-                   "text, fim, thinking, vision or embedder (tiny, for tests); or the sizes of "
-                   "Qwen2.5-Coder-0.5B or Qwen3-30B-A3B")
+    app.add_option(
+           "kind", wish.kind,
+           "text, fim, thinking, vision, embedder or reranker (tiny, for tests); or the sizes of "
+           "Qwen2.5-Coder-0.5B or Qwen3-30B-A3B")
         ->required()
-        ->check(CLI::IsMember(
-            {"text", "fim", "thinking", "vision", "embedder", "coder-0.5b", "qwen3-30b-a3b"}));
+        ->check(CLI::IsMember({"text", "fim", "thinking", "vision", "embedder", "reranker",
+                               "coder-0.5b", "qwen3-30b-a3b"}));
     app.add_option("path", wish.path, "a folder for a tiny model, a file for the others")
         ->required();
     app.add_option("--type", wish.type, "of the matrices, not for tiny models (default: f16)")

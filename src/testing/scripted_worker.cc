@@ -35,7 +35,7 @@ const std::map<std::string, std::int32_t, std::less<>> kCommands = {
     {"crash", 10}, {"hang", 11}, {"fail", 12}, {"slow", 13}, {"gate", 14}};
 
 // One token per word.
-class ScriptedTokenizer : public encoder::Tokenizer {
+class ScriptedTokenizer : public tokens::Tokenizer {
   public:
     void encode(std::string_view text, std::vector<std::int32_t>& ids) const override {
         ids.assign(1, kCls);
@@ -49,7 +49,7 @@ class ScriptedTokenizer : public encoder::Tokenizer {
         }
         ids.push_back(kSep);
     }
-    encoder::Encoding encode_with_offsets(std::string_view) const override { return {}; }
+    tokens::Encoding encode_with_offsets(std::string_view) const override { return {}; }
     std::size_t vocabulary() const override { return 1000; }
     std::int32_t cls_id() const override { return kCls; }
     std::int32_t sep_id() const override { return kSep; }

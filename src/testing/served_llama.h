@@ -136,7 +136,7 @@ class Served {
     std::future<Result<inference::GenerateReply>> begin(
         inference::GenerateRequest request, inference::Sink& sink, std::size_t shard = 0,
         Deadline deadline = Deadline::after(std::chrono::seconds(30))) {
-        return start(shards_.io(shard), backend.generate(std::move(request), sink, deadline));
+        return start(shards_.io(shard), generate_owned(std::move(request), sink, deadline));
     }
     Result<inference::GenerateReply> generate(inference::GenerateRequest request,
                                               inference::Sink& sink) {
@@ -145,6 +145,11 @@ class Served {
     Result<inference::EmbedReply> embed(inference::EmbedRequest request) {
         return wait(start(shards_.io(1), backend.embed(std::move(request),
                                                        Deadline::after(std::chrono::seconds(30)))));
+    }
+    Result<inference::RerankReply> rerank(inference::RerankRequest request) {
+        return wait(
+            start(shards_.io(1),
+                  backend.rerank(std::move(request), Deadline::after(std::chrono::seconds(30)))));
     }
     Result<boost::json::object> inquire(inference::Inquiry inquiry, boost::json::object body) {
         return wait(
@@ -163,6 +168,11 @@ class Served {
     }
 
   private:
+    Awaitable<Result<inference::GenerateReply>> generate_owned(inference::GenerateRequest request,
+                                                               inference::Sink& sink,
+                                                               Deadline deadline) {
+        co_return co_await backend.generate(request, sink, deadline);
+    }
     Awaitable<double> ask_processing() {
         auto lease = co_await supervisor.lease(worker::fingerprint_of("metrics"), std::nullopt,
                                                Deadline::after(std::chrono::seconds(10)));

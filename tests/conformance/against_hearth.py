@@ -69,6 +69,12 @@ def note_stale(items, rules):
     STALE.write_text("".join(test + "\n" for test in stale))
 
 
+def served_name(item, names):
+    """By its test, or by its file."""
+    test = name_of(item).split("[")[0]
+    return names.get(test, names.get(test.split("::")[0]))
+
+
 def pytest_collection_modifyitems(config, items):
     import utils
 
@@ -81,7 +87,7 @@ def pytest_collection_modifyitems(config, items):
     if not any("::" in word for word in config.args):
         note_stale(items, rules)
     for item in items:
-        item.served_name = content["names"].get(name_of(item).split("[")[0])
+        item.served_name = served_name(item, content["names"])
 
 
 @pytest.hookimpl(tryfirst=True)

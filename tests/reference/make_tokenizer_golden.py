@@ -140,7 +140,7 @@ def cases(rng, random_count, with_sources):
         data = random_text(rng)
         yield f"random {i}", data, as_text(data)
     if with_sources:
-        for path in ["src/base/error.h", "src/encoder/tokenizer.h", "CMakePresets.json", "LICENSE"]:
+        for path in ["src/base/error.h", "src/tokens/tokenizer.h", "CMakePresets.json", "LICENSE"]:
             data = (ROOT / path).read_bytes()[:2500]
             yield path, data, as_text(data)
 

@@ -12,6 +12,7 @@
 #include "models/manifest.h"
 #include "server_process.h"
 #include "testing/gguf_models.h"
+#include "testing/gguf_split.h"
 
 // Models that come, are copied and go, through the real server and the real downloader, from a
 // registry of the test's own.
@@ -66,6 +67,31 @@ TEST_F(Manage, APulledModelAnswersIsCopiedAndGoes) {
     EXPECT_FALSE(serves("mine"));
     EXPECT_EQ(ask("DELETE", "/api/delete", {{"model", "mine"}}).status, 404);
     EXPECT_EQ(ask("POST", "/api/copy", {{"source", "mine"}, {"destination", "x"}}).status, 404);
+}
+
+TEST(ManageSplit, AModelInTwoFilesIsTakenIntoTheStoreAndAnswers) {
+    const std::filesystem::path folder = make_folder();
+    hearth::testing::split_gguf(hearth::testing::make_gguf(GgufKind::Text), folder, "halves-q8_0");
+    {
+        const ServerProcess server(
+            {.arguments = {}, .environment = {"HEARTH_MODELS__DIRECTORIES=" + folder.string()}});
+        const auto ask = [&](std::string_view method, std::string_view path, json::value body) {
+            return HttpProbe(server.address()).exchange(method, path, json::serialize(body));
+        };
+        const Reply made = ask("POST", "/api/create",
+                               {{"model", "joined"}, {"from", "halves"}, {"stream", false}});
+        ASSERT_EQ(made.status, 200) << made.body;
+        for (const char* name : {"halves", "joined"}) {
+            const Reply said = ask("POST", "/v1/completions",
+                                   {{"model", name}, {"prompt", "hello"}, {"max_tokens", 3}});
+            EXPECT_EQ(said.status, 200) << said.body;
+        }
+        const auto splits = server.folder() / "data/store/splits";
+        EXPECT_FALSE(std::filesystem::is_empty(splits));
+        EXPECT_EQ(ask("DELETE", "/api/delete", {{"model", "joined"}}).status, 200);
+        EXPECT_TRUE(std::filesystem::is_empty(splits));
+    }
+    std::filesystem::remove_all(folder);
 }
 
 TEST_F(Manage, PullsWithoutAStream) {

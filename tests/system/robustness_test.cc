@@ -16,17 +16,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HEARTH_SANITIZED 1
-#endif
-#endif
-#ifdef HEARTH_SANITIZED
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
 std::string text_of_words(std::size_t words) {
     std::string text;
     for (std::size_t i = 0; i < words; ++i) text += "word ";

@@ -61,8 +61,8 @@ TEST_F(Routes, HeadIsServedWhereverGetIs) {
 }
 
 TEST_F(Routes, BrokenJsonIsABadRequestInEveryDialect) {
-    for (const char* path :
-         {"/v1/embeddings", "/api/embed", "/api/embeddings", "/api/show", "/embed"}) {
+    for (const char* path : {"/v1/embeddings", "/api/embed", "/api/embeddings", "/api/show",
+                             "/embed", "/v1/rerank", "/rerank"}) {
         for (const char* body : {"", "{", "[]", "{\"input\":\"\xff\"}", "null"}) {
             const Reply reply = post(address(), path, body);
             EXPECT_GE(reply.status, 400) << path << ' ' << body;

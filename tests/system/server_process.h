@@ -11,7 +11,23 @@
 
 #include "base/unique_fd.h"
 
+// GCC and Clang each say it in their own way.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HEARTH_SANITIZED true
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HEARTH_SANITIZED true
+#endif
+#ifndef HEARTH_SANITIZED
+#define HEARTH_SANITIZED false
+#endif
+
 namespace hearth::system_test {
+
+// Programs need several times the memory and the time then.
+inline constexpr bool kSanitized = HEARTH_SANITIZED;
 
 struct StartOptions {
     std::vector<std::string> arguments;    // after: serve --listen 127.0.0.1:0 --data-dir DIR

@@ -1,6 +1,7 @@
 #include "backends/worker/embed_task.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -195,6 +196,16 @@ void EmbedTask::finish() {
         set_answer_times(answer_, started - submitted_, Clock::now() - started);
     }
     done_(std::move(answer_));
+}
+
+void finish_row(std::vector<float>& row, std::size_t dimension, bool normalize) {
+    row.resize(dimension);
+    if (!normalize) return;
+    double sum = 0;
+    for (const float value : row) sum += static_cast<double>(value) * static_cast<double>(value);
+    if (sum <= 0) return;
+    const auto scale = static_cast<float>(1 / std::sqrt(sum));
+    for (float& value : row) value *= scale;
 }
 
 }  // namespace hearth::worker

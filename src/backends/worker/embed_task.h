@@ -10,10 +10,10 @@
 
 #include "backends/worker/protocol.h"
 #include "backends/worker/text_pool.h"
-#include "backends/worker/text_prep.h"
 #include "base/error.h"
 #include "base/thread_safety.h"
 #include "encoder/batcher.h"
+#include "tokens/text_prep.h"
 
 namespace hearth::worker {
 
@@ -26,7 +26,7 @@ class EmbedTask : public std::enable_shared_from_this<EmbedTask> {
     using Done = std::move_only_function<void(Result<std::string>)>;
 
     struct Parts {
-        const TextPrep& prep;
+        const tokens::TextPrep& prep;
         encoder::Batcher& batcher;
         TextPool& pool;
     };
@@ -63,7 +63,7 @@ class EmbedTask : public std::enable_shared_from_this<EmbedTask> {
     Done done_;
 
     // Fixed once found; each text's ids are written by the one thread that prepares it.
-    TextPrep::Rules rules_;
+    tokens::TextPrep::Rules rules_;
     std::vector<Text> texts_;
     std::vector<std::size_t> text_of_input_;
     AnswerLayout layout_;
@@ -79,5 +79,8 @@ class EmbedTask : public std::enable_shared_from_this<EmbedTask> {
     Mutex mutex_;
     std::optional<Error> error_ GUARDED_BY(mutex_);
 };
+
+// Cuts `row` to `dimension` values and, if asked, gives the rest length 1. A row of zeros stays.
+void finish_row(std::vector<float>& row, std::size_t dimension, bool normalize);
 
 }  // namespace hearth::worker

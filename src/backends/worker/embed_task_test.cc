@@ -7,7 +7,7 @@
 #include <mutex>
 #include <set>
 
-#include "backends/worker/byte_tokenizer.h"
+#include "tokens/byte_tokenizer.h"
 
 namespace hearth::worker {
 namespace {
@@ -62,8 +62,8 @@ class EmbedTaskTest : public ::testing::Test {
     }
 
     PlainEngine engine_;
-    ByteTokenizer tokenizer_;
-    TextPrep prep_{tokenizer_, engine_.config()};
+    tokens::ByteTokenizer tokenizer_;
+    tokens::TextPrep prep_{tokenizer_, engine_.config()};
     encoder::Batcher batcher_{engine_, {}};
     TextPool pool_{2, 64};
 };
@@ -170,6 +170,18 @@ TEST(TextPool, RefusesWorkOverItsBoundAndRunsWhatItTook) {
         gate.set_value();
     }
     EXPECT_EQ(ran, 3);
+}
+
+TEST(FinishRow, CutsThenGivesTheRestLengthOne) {
+    std::vector<float> row = {3, 4, 12};
+    finish_row(row, 2, true);
+    EXPECT_EQ(row, (std::vector<float>{0.6F, 0.8F}));
+    row = {3, 4, 12};
+    finish_row(row, 2, false);
+    EXPECT_EQ(row, (std::vector<float>{3, 4}));
+    row = {0, 0};
+    finish_row(row, 2, true);
+    EXPECT_EQ(row, (std::vector<float>{0, 0}));
 }
 
 }  // namespace

@@ -1,11 +1,14 @@
 #include "backends/worker/llama_backend.h"
 
+#include <algorithm>
+#include <atomic>
 #include <boost/json.hpp>
 #include <string>
 #include <utility>
 
 #include "backends/worker/llama_call.h"
 #include "backends/worker/llama_embed.h"
+#include "backends/worker/llama_rerank.h"
 #include "backends/worker/worker_clients.h"
 #include "base/format.h"
 
@@ -19,6 +22,8 @@ using inference::EmbedRequest;
 using inference::GenerateReply;
 using inference::GenerateRequest;
 using inference::InquiryRequest;
+using inference::RerankReply;
+using inference::RerankRequest;
 using inference::Sink;
 using inference::TokenIds;
 
@@ -98,6 +103,16 @@ struct LlamaBackend::Impl {
                                           Deadline deadline);
     Awaitable<Result<std::vector<TokenIds>>> tokenize(const EmbedRequest& request,
                                                       Deadline deadline);
+    Awaitable<Result<std::size_t>> count_tokens(std::string_view text, Deadline deadline);
+    Awaitable<Result<std::size_t>> tokens_around_pair(Deadline deadline);
+    Awaitable<Result<void>> fit(RerankRequest& request, Deadline deadline);
+    Awaitable<Result<void>> cut(std::string& text, std::size_t tokens, std::size_t tokens_max,
+                                inference::Overflow overflow, Deadline deadline);
+    Awaitable<Result<RankedDocuments>> rank(std::string_view query,
+                                            std::span<const std::string> documents,
+                                            std::optional<std::chrono::milliseconds> keep_alive,
+                                            Deadline deadline);
+    Error cannot(std::string_view what, std::string_view reason) const;
     Error worker_died() const;
     Awaitable<Error> why_lost(std::uint64_t generation, Fingerprint fingerprint, Deadline deadline);
     const std::string& model() const { return supervisor.options().model; }
@@ -107,6 +122,8 @@ struct LlamaBackend::Impl {
     const WorkerMetrics metrics;
     const LlamaBackendOptions options;
     WorkerClients clients;
+    // What its engine puts around a query and a document; 0: nobody has asked yet.
+    std::atomic<std::size_t> around_pair = 0;
 };
 
 LlamaBackend::LlamaBackend(runtime::Shards& shards, WorkerSupervisor& supervisor,
@@ -159,15 +176,10 @@ Awaitable<Result<WorkerSupervisor::Lease>> LlamaBackend::Impl::lease(const Finge
     }
 }
 
-Awaitable<Result<GenerateReply>> LlamaBackend::generate(GenerateRequest request, Sink& sink,
+Awaitable<Result<GenerateReply>> LlamaBackend::generate(const GenerateRequest& request, Sink& sink,
                                                         Deadline deadline) {
-    if (impl_->options.embeds) {
-        co_return fail(
-            {.code = Code::InvalidArgument,
-             .message = format("{} makes embeddings and generates no text; ask /v1/embeddings",
-                               impl_->model()),
-             .reason = "model_cannot_generate",
-             .param = "model"});
+    if (impl_->options.embeds || impl_->options.reranks) {
+        co_return fail(impl_->cannot("generates no text", "model_cannot_generate"));
     }
     const auto begun = Clock::now();
     auto reply = co_await impl_->generate(request, sink, deadline);
@@ -242,6 +254,22 @@ Result<void> LlamaBackend::Impl::conclude(const Result<http::Reply>& reply,
     return fail(worker_died());
 }
 
+Error LlamaBackend::Impl::cannot(std::string_view what, std::string_view reason) const {
+    std::string_view does = "generates text";
+    std::string_view route = "/v1/chat/completions";
+    if (options.embeds) {
+        does = "makes embeddings";
+        route = "/v1/embeddings";
+    } else if (options.reranks) {
+        does = "reranks documents";
+        route = "/v1/rerank";
+    }
+    return {.code = Code::InvalidArgument,
+            .message = format("{} {} and {}; ask {}", model(), does, what, route),
+            .reason = std::string(reason),
+            .param = "model"};
+}
+
 Error LlamaBackend::Impl::worker_died() const {
     return {.code = Code::Unavailable,
             .message = format("the engine of {} ended before the answer was complete; send the "
@@ -298,11 +326,7 @@ Awaitable<Result<json::object>> LlamaBackend::inquire(InquiryRequest request, De
 
 Awaitable<Result<EmbedReply>> LlamaBackend::embed(EmbedRequest request, Deadline deadline) {
     if (!impl_->options.embeds) {
-        co_return fail(
-            {.code = Code::InvalidArgument,
-             .message = format("{} generates text and makes no embeddings", impl_->model()),
-             .reason = "model_cannot_embed",
-             .param = "model"});
+        co_return fail(impl_->cannot("makes no embeddings", "model_cannot_embed"));
     }
     const auto begun = Clock::now();
     EmbedReply loaded{.model = impl_->model()};
@@ -359,6 +383,81 @@ Awaitable<Result<std::vector<TokenIds>>> LlamaBackend::Impl::tokenize(const Embe
                         .param = "input"});
     }
     co_return texts;
+}
+
+Awaitable<Result<RerankReply>> LlamaBackend::rerank(RerankRequest request, Deadline deadline) {
+    if (!impl_->options.reranks) {
+        co_return fail(impl_->cannot("does not rerank", "model_cannot_rerank"));
+    }
+    const auto begun = Clock::now();
+    RerankReply reply{.model = impl_->model(), .scores = {}};
+    CO_TRY(reply.load_time, co_await load({}, deadline));
+    CO_TRY_VOID(co_await impl_->fit(request, deadline));
+    CO_TRY(RankedDocuments ranked,
+           co_await impl_->rank(request.query, request.documents, request.keep_alive, deadline));
+    reply.scores = std::move(ranked.scores);
+    reply.tokens = ranked.tokens;
+    if (impl_->options.scores_are_odds && !request.raw_scores) squash_scores(reply.scores);
+    reply.compute_time = Clock::now() - begun - reply.load_time;
+    co_return reply;
+}
+
+Awaitable<Result<RankedDocuments>> LlamaBackend::Impl::rank(
+    std::string_view query, std::span<const std::string> documents,
+    std::optional<std::chrono::milliseconds> keep_alive, Deadline deadline) {
+    const auto answer =
+        co_await post("/v1/rerank", encode_rerank_call(query, documents), keep_alive, deadline);
+    if (!answer) co_return fail(explain_rerank_error(answer.error()));
+    co_return decode_rerank(*answer, documents.size());
+}
+
+Awaitable<Result<std::size_t>> LlamaBackend::Impl::count_tokens(std::string_view text,
+                                                                Deadline deadline) {
+    CO_TRY(const TokenIds ids, co_await tokens_of(text, false, deadline));
+    co_return ids.size();
+}
+
+// Only it knows what that is: special tokens, or a prompt that the file brings.
+Awaitable<Result<std::size_t>> LlamaBackend::Impl::tokens_around_pair(Deadline deadline) {
+    if (const std::size_t known = around_pair.load(); known > 0) co_return known;
+    const std::string sample = "a";
+    CO_TRY(const std::size_t own, co_await count_tokens(sample, deadline));
+    CO_TRY(const RankedDocuments ranked,
+           co_await rank(sample, std::span(&sample, 1), std::nullopt, deadline));
+    const std::size_t around = ranked.tokens - std::min<std::size_t>(ranked.tokens, 2 * own);
+    around_pair = around;
+    co_return around;
+}
+
+// Cuts what is too long, or refuses it, as the request says.
+Awaitable<Result<void>> LlamaBackend::Impl::fit(RerankRequest& request, Deadline deadline) {
+    CO_TRY(const std::size_t around, co_await tokens_around_pair(deadline));
+    RerankLengths lengths;
+    CO_TRY(lengths.query, co_await count_tokens(request.query, deadline));
+    for (const std::string& document : request.documents) {
+        CO_TRY(const std::size_t tokens, co_await count_tokens(document, deadline));
+        lengths.documents.push_back(tokens);
+    }
+    CO_TRY(RerankRoom room, share_room(request, lengths, around, options.tokens_max));
+    CO_TRY_VOID(co_await cut(request.query, lengths.query, room.query, request.overflow, deadline));
+    for (std::size_t i = 0; i < request.documents.size(); ++i) {
+        CO_TRY_VOID(co_await cut(request.documents[i], lengths.documents[i], room.document,
+                                 request.overflow, deadline));
+    }
+    co_return Result<void>();
+}
+
+Awaitable<Result<void>> LlamaBackend::Impl::cut(std::string& text, std::size_t tokens,
+                                                std::size_t tokens_max,
+                                                inference::Overflow overflow, Deadline deadline) {
+    if (tokens <= tokens_max) co_return Result<void>();
+    TextCut search(text, tokens, tokens_max, overflow);
+    while (const auto piece = search.next()) {
+        CO_TRY(const std::size_t count, co_await count_tokens(*piece, deadline));
+        search.counted(count);
+    }
+    text = std::string(search.found());
+    co_return Result<void>();
 }
 
 }  // namespace hearth::worker

@@ -9,8 +9,10 @@
 namespace hearth::worker {
 
 struct LlamaBackendOptions {
-    bool embeds = false;                  // an embedding model, and nothing else
-    std::size_t tokens_max = 0;           // of one text of an embedding model
+    bool embeds = false;          // an embedding model, and nothing else
+    bool reranks = false;         // a reranker, and nothing else
+    bool scores_are_odds = true;  // its scores are log-odds; false: probabilities already
+    std::size_t tokens_max = 0;   // of one text of an embedding model, of one pair of a reranker
     std::shared_ptr<LlamaMemory> memory;  // the supervisor's; null: the context never changes
 };
 
@@ -28,7 +30,9 @@ class LlamaBackend final : public inference::Backend {
     inference::BackendInfo info() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
-    Awaitable<Result<inference::GenerateReply>> generate(inference::GenerateRequest request,
+    Awaitable<Result<inference::RerankReply>> rerank(inference::RerankRequest request,
+                                                     Deadline deadline) override;
+    Awaitable<Result<inference::GenerateReply>> generate(const inference::GenerateRequest& request,
                                                          inference::Sink& sink,
                                                          Deadline deadline) override;
     Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,

@@ -149,10 +149,10 @@ TEST_F(LlamaBackendTest, AnswersQuestionsThatGenerateNothing) {
     const auto prompt = model().inquire(Inquiry::ApplyTemplate, {{"messages", {message}}});
     ASSERT_TRUE(prompt);
     EXPECT_TRUE(std::string_view(prompt->at("prompt").as_string()).contains("hi"));
-    // What is wrong in its own words it calls a fault of its own.
+    // It calls that a fault of its own.
     const auto wrong = model().inquire(Inquiry::Detokenize, {{"tokens", "x"}});
     ASSERT_FALSE(wrong);
-    EXPECT_EQ(wrong.error().code, Code::BadUpstream);
+    EXPECT_EQ(wrong.error().code, Code::InvalidArgument);
     EXPECT_FALSE(wrong.error().message.empty());
 }
 

@@ -1,10 +1,12 @@
 #include "backends/worker/llama_call.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 #include <utility>
 
 #include "base/format.h"
+#include "inference/json.h"
 
 namespace hearth::worker {
 namespace {
@@ -49,6 +51,17 @@ std::int64_t count_at(const json::object& from, std::string_view key) {
     return value != nullptr && value->is_int64() ? value->get_int64() : -1;
 }
 
+// What llama-server says, with status 500, of a request that it cannot read: members of the wrong
+// type, calls without a name, tokens outside the vocabulary. What we add to a request is right:
+// this is the caller's.
+bool complains(std::string_view message) {
+    constexpr std::array<std::string_view, 4> kComplaints = {
+        "[json.exception.type_error.", "Failed to parse messages", "Failed to parse tool",
+        "vector::_M_range_check"};
+    return std::ranges::any_of(kComplaints,
+                               [&](std::string_view words) { return message.contains(words); });
+}
+
 Error error_of(const json::object& error, int status) {
     const std::string type = text_at(error, "type");
     Error answer{.code = code_of(type, status), .message = text_at(error, "message")};
@@ -63,6 +76,28 @@ Error error_of(const json::object& error, int status) {
         answer.reason = "context_length_exceeded";
         answer.amount = static_cast<std::size_t>(prompt);
         answer.limit = static_cast<std::size_t>(room);
+    }
+    if (answer.message.contains("input is not supported") ||
+        answer.message.contains("does not support multimodal")) {
+        return {.code = Code::Unsupported,
+                .message =
+                    "this model takes texts alone: no projector for images or sound is with "
+                    "it; ask one with the capability \"vision\"",
+                .reason = "model_cannot_see"};
+    }
+    if (complains(answer.message)) {
+        return {.code = Code::InvalidArgument,
+                .message = format("the model's engine does not take this: {}", answer.message)};
+    }
+    // llama-server drops every answer in progress then, and says no more than this.
+    if (answer.message.starts_with("Context size has been exceeded")) {
+        return {.code = Code::Overloaded,
+                .message =
+                    "the answers in progress share the model's context and have filled it; "
+                    "send the request again, or load the model with a larger context or "
+                    "for fewer answers at a time",
+                .reason = "context_full",
+                .retry_after = std::chrono::seconds(1)};
     }
     return answer;
 }
@@ -93,6 +128,7 @@ std::string_view path_of(Inquiry inquiry) {
         case Inquiry::Tokenize: return "/tokenize";
         case Inquiry::Detokenize: return "/detokenize";
         case Inquiry::ApplyTemplate: return "/apply-template";
+        case Inquiry::CountTokens: return "/v1/chat/completions/input_tokens";
         case Inquiry::Properties: return "/props";
     }
     return "/props";
@@ -131,7 +167,7 @@ Result<void> LlamaStream::take(std::string_view data) {
         return {};
     }
     boost::system::error_code failed;
-    json::value parsed = json::parse(data, failed);
+    json::value parsed = inference::parse_json(data, failed);
     json::object* event = failed ? nullptr : parsed.if_object();
     if (event == nullptr) return fail(Code::BadUpstream, "the engine's stream is no JSON");
     if (const json::value* error = event->if_contains("error");

@@ -33,6 +33,7 @@ TEST(LlamaCall, KnowsThePathsOfTheEngine) {
     EXPECT_EQ(path_of(Operation::Infill), "/infill");
     EXPECT_EQ(path_of(inference::Inquiry::ApplyTemplate), "/apply-template");
     EXPECT_EQ(path_of(inference::Inquiry::Detokenize), "/detokenize");
+    EXPECT_EQ(path_of(inference::Inquiry::CountTokens), "/v1/chat/completions/input_tokens");
 }
 
 TEST(LlamaCall, AsksForAStreamWithUsageAndKeepsWhatItDoesNotKnow) {
@@ -61,6 +62,46 @@ TEST(LlamaCall, ReadsTheKindsOfErrors) {
         const Error error = decode_llama_error(400, json::serialize(body));
         EXPECT_EQ(error.code, code) << type;
         EXPECT_EQ(error.message, "why");
+    }
+}
+
+TEST(LlamaCall, SaysThatAnswersHaveFilledTheContextTheyShare) {
+    const Error error = decode_llama_error(
+        500,
+        R"({"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}})");
+    EXPECT_EQ(error.code, Code::Overloaded);
+    EXPECT_EQ(error.reason, "context_full");
+    EXPECT_TRUE(error.retry_after);
+}
+
+TEST(LlamaCall, WhatTheEngineCannotReadIsTheCallersFault) {
+    for (const std::string why :
+         {"Failed to parse messages: [json.exception.type_error.302] type must be string",
+          "[json.exception.type_error.302] type must be number, but is object",
+          "Failed to parse messages: Missing tool call name: {}",
+          "Failed to parse tool call arguments as JSON: [json.exception.parse_error.101] empty",
+          "vector::_M_range_check: __n (which is 1351121) >= this->size() (which is 151936)"}) {
+        const json::object body{
+            {"error", {{"code", 500}, {"message", why}, {"type", "server_error"}}}};
+        const Error error = decode_llama_error(500, json::serialize(body));
+        EXPECT_EQ(error.code, Code::InvalidArgument) << why;
+        EXPECT_TRUE(error.message.contains(why)) << error.message;
+    }
+    const Error output = decode_llama_error(
+        500, R"({"error":{"message":"Failed to parse input at pos 5","type":"server_error"}})");
+    EXPECT_EQ(output.code, Code::BadUpstream) << "that is what the model wrote";
+}
+
+TEST(LlamaCall, SaysThatAModelIsBlind) {
+    for (const char* message :
+         {"image input is not supported - hint: if this is unexpected, you may need to provide the "
+          "mmproj",
+          "audio input is not supported - hint: if this is unexpected, provide the mmproj",
+          "Multimodal data provided, but model does not support multimodal requests."}) {
+        const json::object error{{"code", 500}, {"message", message}, {"type", "server_error"}};
+        const Error said = decode_llama_error(500, json::serialize(json::object{{"error", error}}));
+        EXPECT_EQ(said.code, Code::Unsupported) << message;
+        EXPECT_EQ(said.reason, "model_cannot_see");
     }
 }
 

@@ -18,9 +18,11 @@ void add(std::vector<std::string>& flags, const char* name, std::string value) {
     flags.push_back(std::move(value));
 }
 
+// Makes one thing of each text, a vector or a score, and writes none.
+bool only_reads(const LlamaModel& model) { return model.embeds || model.reranks; }
+
 // One text is one batch there, and whole: a longer one than the batch would be refused.
-void add_embedding_flags(std::vector<std::string>& flags, std::size_t context,
-                         std::size_t parallel) {
+void add_reading_flags(std::vector<std::string>& flags, std::size_t context, std::size_t parallel) {
     add(flags, "--ctx-size", format("{}", context * parallel));
     add(flags, "--batch-size", format("{}", context));
     add(flags, "--ubatch-size", format("{}", context));
@@ -40,8 +42,8 @@ std::vector<std::string> size_flags(const LlamaModel& model, const LlamaSettings
                                     std::size_t sequences) {
     std::vector<std::string> flags;
     add(flags, "--parallel", format("{}", sequences));
-    if (model.embeds) {
-        add_embedding_flags(flags, context_of(model, settings), settings.parallel);
+    if (only_reads(model)) {
+        add_reading_flags(flags, context_of(model, settings), settings.parallel);
     } else {
         add_generating_flags(flags, context_of(model, settings), settings);
     }
@@ -60,13 +62,13 @@ std::size_t context_of(const LlamaModel& model, const LlamaSettings& settings) {
 
 std::size_t context_max_of(const LlamaModel& model, const LlamaSettings& settings) {
     const std::size_t first = context_of(model, settings);
-    return model.embeds ? first : std::max(first, model.context_trained);
+    return only_reads(model) ? first : std::max(first, model.context_trained);
 }
 
 std::vector<std::string> llama_memory_flags(const LlamaModel& model,
                                             const LlamaSettings& settings) {
     // llama-fit-params knows no --kv-unified: one sequence takes as much as many that share.
-    return size_flags(model, settings, model.embeds ? settings.parallel : 1);
+    return size_flags(model, settings, only_reads(model) ? settings.parallel : 1);
 }
 
 std::vector<std::string> llama_flags(const LlamaModel& model, const LlamaSettings& settings) {
@@ -79,8 +81,8 @@ std::vector<std::string> llama_flags(const LlamaModel& model, const LlamaSetting
     add(flags, "--log-colors", "off");
     add(flags, "--alias", model.name);
     add(flags, "--threads", format("{}", settings.threads));
-    if (model.embeds) {
-        flags.emplace_back("--embedding");
+    if (only_reads(model)) {
+        flags.emplace_back(model.reranks ? "--rerank" : "--embedding");
     } else {
         // One context for all answers: a long one may use what short ones leave.
         flags.emplace_back("--kv-unified");

@@ -15,6 +15,7 @@ struct LlamaModel {
     std::vector<std::filesystem::path> adapters;
     std::size_t context_trained = 0;  // tokens; 0: unknown
     bool embeds = false;
+    bool reranks = false;
 };
 
 // What the machine and its owner say.
@@ -37,7 +38,8 @@ inline constexpr std::size_t kContextMax = 32'768;
 // Tokens of context the process will have.
 std::size_t context_of(const LlamaModel& model, const LlamaSettings& settings);
 
-// The most it may be made to have: an embedding model reads one text at a time and gets no more.
+// The most it may be made to have: an embedding model or a reranker reads one text at a time and
+// gets no more.
 std::size_t context_max_of(const LlamaModel& model, const LlamaSettings& settings);
 
 // llama-server's flags, without --model and --host. Source: tools/server/README.md, v0.5.0.

@@ -60,6 +60,18 @@ TEST(LlamaFlags, GiveEveryTextOfAnEmbedderItsWholeWindow) {
     EXPECT_FALSE(has(flags, "--cache-ram"));
 }
 
+TEST(LlamaFlags, StartARerankerAsOneAndSizeItLikeAnEmbedder) {
+    const LlamaSettings settings{.parallel = 4, .prompt_cache_mib = 64};
+    const LlamaModel embedder{.name = "m", .context_trained = 512, .embeds = true};
+    const LlamaModel reranker{.name = "m", .context_trained = 512, .reranks = true};
+    const Flags flags = llama_flags(reranker, settings);
+    EXPECT_TRUE(has(flags, "--rerank"));
+    EXPECT_FALSE(has(flags, "--embedding"));
+    EXPECT_FALSE(has(flags, "--kv-unified"));
+    EXPECT_EQ(llama_memory_flags(reranker, settings), llama_memory_flags(embedder, settings));
+    EXPECT_EQ(context_max_of(reranker, {.context = 128}), 128U);
+}
+
 TEST(LlamaFlags, SayEachThingOnceAndTheOwnersFlagsLast) {
     const Flags flags =
         llama_flags({.name = "m", .projector = "/p.gguf", .adapters = {"/a.gguf", "/b.gguf"}},

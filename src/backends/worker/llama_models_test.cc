@@ -109,6 +109,107 @@ TEST_F(LlamaModels, AnEmbedderKeepsTheSideOfALongTextThatIsAskedFor) {
     EXPECT_TRUE(model.becomes(WorkerState::Unloaded));
 }
 
+const LlamaBackendOptions kReranker = {.reranks = true, .tokens_max = 512};
+
+WorkerOptions reranker_options(std::string name = "reranker") {
+    return llama_options(GgufKind::Reranker,
+                         {.name = std::move(name), .context_trained = 512, .reranks = true});
+}
+
+inference::RerankRequest rerank_request(std::vector<std::string> documents) {
+    return {.query = "what is a panda?", .documents = std::move(documents)};
+}
+
+TEST_F(LlamaModels, ARerankerScoresEveryDocumentInItsOrder) {
+    Served model(gateway_, reranker_options(), kReranker);
+    const auto one = model.rerank(rerank_request({"a bear", "hello world"}));
+    ASSERT_TRUE(one) << one.error().message;
+    EXPECT_EQ(one->model, "reranker");
+    ASSERT_EQ(one->scores.size(), 2U);
+    EXPECT_NE(one->scores[0], one->scores[1]);
+    // [CLS] what is a panda ? [SEP] a bear [SEP], and the same with the other.
+    EXPECT_EQ(one->tokens, 20U);
+    EXPECT_GT(one->load_time, 1ms);
+    EXPECT_GT(one->compute_time, 0ms);
+    const auto other = model.rerank(rerank_request({"hello world", "a bear"}));
+    ASSERT_TRUE(other);
+    EXPECT_NEAR(other->scores[0], one->scores[1], 1e-4);
+    EXPECT_NEAR(other->scores[1], one->scores[0], 1e-4);
+    inference::RerankRequest request = rerank_request({"a bear"});
+    request.raw_scores = true;
+    const auto raw = model.rerank(request);
+    ASSERT_TRUE(raw);
+    EXPECT_NEAR(1 / (1 + std::exp(-raw->scores[0])), one->scores[0], 1e-4);
+    RecordingSink sink;
+    EXPECT_EQ(model.generate(chat("a", 1), sink).error().reason, "model_cannot_generate");
+    const auto vectors = model.embed({.inputs = {"a"}});
+    ASSERT_FALSE(vectors);
+    EXPECT_EQ(vectors.error().reason, "model_cannot_embed");
+    EXPECT_EQ(vectors.error().message,
+              "reranker reranks documents and makes no embeddings; ask /v1/rerank");
+}
+
+TEST_F(LlamaModels, ARerankerRefusesOrCutsWhatIsTooLong) {
+    Served model(gateway_, reranker_options(), kReranker);
+    std::string text;
+    for (int i = 0; i < 400; ++i) text += "left ";
+    for (int i = 0; i < 400; ++i) text += "right ";
+    inference::RerankRequest request = rerank_request({"a bear", text});
+    const auto refused = model.rerank(request);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::InvalidArgument);
+    EXPECT_EQ(refused.error().reason, "context_length_exceeded");
+    EXPECT_EQ(refused.error().param, "documents[1]");
+    EXPECT_TRUE(refused.error().message.contains("808 tokens")) << refused.error().message;
+    request.overflow = Overflow::CutRight;
+    const auto right = model.rerank(request);
+    request.overflow = Overflow::CutLeft;
+    const auto left = model.rerank(request);
+    ASSERT_TRUE(right && left) << right.error().message << left.error().message;
+    EXPECT_EQ(right->tokens, 10U + 512U);
+    EXPECT_EQ(left->tokens, 10U + 512U);
+    EXPECT_NE(right->scores[1], left->scores[1]);
+    request.document_tokens_max = 20;
+    const auto bounded = model.rerank(request);
+    ASSERT_TRUE(bounded);
+    EXPECT_EQ(bounded->tokens, 10U + 28U);
+    inference::RerankRequest query{.query = text, .documents = {"a bear"}};
+    EXPECT_EQ(model.rerank(query).error().param, "query");
+    query.overflow = Overflow::CutRight;
+    const auto cut = model.rerank(query);
+    ASSERT_TRUE(cut) << cut.error().message;
+    EXPECT_EQ(cut->tokens, 512U);
+    query.keep_alive = 0ms;
+    EXPECT_TRUE(model.rerank(query));
+    EXPECT_TRUE(model.becomes(WorkerState::Unloaded));
+}
+
+TEST_F(LlamaModels, OnlyARerankerReranks) {
+    Served embedder(gateway_, embedder_options(), kEmbedder);
+    const auto refused = embedder.rerank(rerank_request({"a"}));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::InvalidArgument);
+    EXPECT_EQ(refused.error().reason, "model_cannot_rerank");
+    EXPECT_EQ(refused.error().message,
+              "embedder makes embeddings and does not rerank; ask /v1/embeddings");
+    EXPECT_EQ(embedder.supervisor.state(), WorkerState::Unloaded) << "loaded for nothing";
+}
+
+TEST_F(LlamaModels, ARerankingIsAskedForAgainWhenItsProcessDies) {
+    Served model(gateway_, reranker_options(), kReranker);
+    ASSERT_TRUE(model.rerank(rerank_request({"warm"})));
+    const int pid = model.pid();
+    ::kill(pid, SIGSTOP);
+    auto answer = testing::start(
+        shards_.io(0), model.backend.rerank(rerank_request({"a", "b"}), Deadline::after(30s)));
+    EXPECT_TRUE(eventually([&] { return model.supervisor.status().calls == 1; }));
+    ::kill(pid, SIGKILL);
+    const auto reply = model.wait(std::move(answer));
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(reply->scores.size(), 2U);
+    EXPECT_NE(model.pid(), pid);
+}
+
 TEST_F(LlamaModels, AFileThatIsNoModelIsRefusedWithItsReason) {
     WorkerOptions options = llama_options(GgufKind::Text, {.name = "bad"});
     options.files = "/dev/null";
@@ -223,6 +324,19 @@ TEST_F(LlamaMemory, ModelsTakeTurns) {
     done = true;
     watcher.join();
     EXPECT_EQ(used_max, 60 * kMib);
+}
+
+TEST_F(LlamaMemory, ARerankerTakesItsTurnLikeAnyOther) {
+    Served small(gateway_, small_options(), kEmbedder);
+    Served reranker(gateway_, counted(reranker_options(), 60), kReranker);
+    EXPECT_TRUE(small.embed({.inputs = {"one"}}));
+    const auto reply = reranker.rerank(rerank_request({"a", "b"}));
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(ledger_.evictions(), 1U);
+    EXPECT_TRUE(noted("small", "leaves for reranker: idle for"));
+    EXPECT_TRUE(small.embed({.inputs = {"two"}}));
+    EXPECT_EQ(reranker.supervisor.state(), WorkerState::Unloaded);
+    EXPECT_EQ(used(), 60 * kMib);
 }
 
 TEST_F(LlamaMemory, ALoadThatNobodyWaitsForAnyMoreIsGivenUp) {

@@ -51,7 +51,7 @@ Result<EmbedReply> decode_reply(const http::Reply& reply, const EmbedRequest& re
 }  // namespace
 
 struct WorkerBackend::Impl {
-    Error only_embeds() const;
+    Error only_embeds(std::string_view what, std::string_view reason) const;
     Awaitable<Result<EmbedReply>> embed(const EmbedRequest& request, Deadline deadline);
     Awaitable<Result<EmbedReply>> attempt(const EmbedRequest& request, std::string call,
                                           const Fingerprint& fingerprint, Deadline deadline,
@@ -91,13 +91,18 @@ Awaitable<Result<EmbedReply>> WorkerBackend::embed(EmbedRequest request, Deadlin
     co_return reply;
 }
 
-Awaitable<Result<inference::GenerateReply>> WorkerBackend::generate(inference::GenerateRequest,
-                                                                    inference::Sink&, Deadline) {
-    co_return fail(impl_->only_embeds());
+Awaitable<Result<inference::RerankReply>> WorkerBackend::rerank(inference::RerankRequest,
+                                                                Deadline) {
+    co_return fail(impl_->only_embeds("does not rerank", "model_cannot_rerank"));
+}
+
+Awaitable<Result<inference::GenerateReply>> WorkerBackend::generate(
+    const inference::GenerateRequest&, inference::Sink&, Deadline) {
+    co_return fail(impl_->only_embeds("generates no text", "model_cannot_generate"));
 }
 
 Awaitable<Result<boost::json::object>> WorkerBackend::inquire(inference::InquiryRequest, Deadline) {
-    co_return fail(impl_->only_embeds());
+    co_return fail(impl_->only_embeds("generates no text", "model_cannot_generate"));
 }
 
 Awaitable<Result<std::chrono::nanoseconds>> WorkerBackend::load(inference::LoadRequest request,
@@ -105,11 +110,11 @@ Awaitable<Result<std::chrono::nanoseconds>> WorkerBackend::load(inference::LoadR
     co_return co_await impl_->supervisor.bring(request.keep_alive, deadline);
 }
 
-Error WorkerBackend::Impl::only_embeds() const {
+Error WorkerBackend::Impl::only_embeds(std::string_view what, std::string_view reason) const {
     return {.code = Code::InvalidArgument,
-            .message = format("{} makes embeddings and generates no text; ask /v1/embeddings",
-                              supervisor.options().model),
-            .reason = "model_cannot_generate",
+            .message = format("{} makes embeddings and {}; ask /v1/embeddings",
+                              supervisor.options().model, what),
+            .reason = std::string(reason),
             .param = "model"};
 }
 

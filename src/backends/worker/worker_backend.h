@@ -20,8 +20,11 @@ class WorkerBackend final : public inference::Backend {
     inference::BackendInfo info() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
+    // InvalidArgument, reason "model_cannot_rerank".
+    Awaitable<Result<inference::RerankReply>> rerank(inference::RerankRequest request,
+                                                     Deadline deadline) override;
     // An encoder generates nothing: InvalidArgument, reason "model_cannot_generate".
-    Awaitable<Result<inference::GenerateReply>> generate(inference::GenerateRequest request,
+    Awaitable<Result<inference::GenerateReply>> generate(const inference::GenerateRequest& request,
                                                          inference::Sink& sink,
                                                          Deadline deadline) override;
     Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,

@@ -123,6 +123,20 @@ TEST_F(WorkerBackendTest, PassesTheWorkersOwnErrorsOn) {
     EXPECT_TRUE(embed("fine"));
 }
 
+TEST_F(WorkerBackendTest, SaysThatAnEncoderDoesNotRerankAndStartsNoneForIt) {
+    start();
+    auto answer = testing::start(
+        shards_.io(0), backend_->rerank({.query = "q", .documents = {"a"}}, Deadline::after(30s)));
+    ASSERT_EQ(answer.wait_for(40s), std::future_status::ready);
+    const auto refused = answer.get();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::InvalidArgument);
+    EXPECT_EQ(refused.error().reason, "model_cannot_rerank");
+    EXPECT_EQ(refused.error().message,
+              "scripted makes embeddings and does not rerank; ask /v1/embeddings");
+    EXPECT_EQ(supervisor_->status().pid, 0);
+}
+
 TEST_F(WorkerBackendTest, TakesAsManyInputsAsTheBoundAndRefusesOneMore) {
     start();
     EmbedRequest request;

@@ -5,8 +5,8 @@
 
 #include "backends/worker/worker_process.h"
 #include "encoder/engine.h"
-#include "encoder/tokenizer.h"
 #include "telemetry/log.h"
+#include "tokens/tokenizer.h"
 
 namespace hearth::worker {
 namespace {
@@ -43,7 +43,7 @@ int run(Settings settings) {
     settings.engine.precision = *precision;
     const auto engine = encoder::Engine::open(settings.model, settings.engine);
     if (!engine) return refuse_model(engine.error());
-    const auto tokenizer = encoder::Tokenizer::open(settings.model, (*engine)->config().lower_case);
+    const auto tokenizer = tokens::Tokenizer::open(settings.model, (*engine)->config().lower_case);
     if (!tokenizer) return refuse_model(tokenizer.error());
     log::info("engine ready precision={} sessions={} threads={}",
               encoder::to_string((*engine)->precision()), (*engine)->sessions(),

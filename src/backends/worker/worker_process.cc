@@ -49,7 +49,7 @@ void hold_life_line() {
     std::thread(watch_life_line).detach();
 }
 
-int serve_until_told(encoder::Engine& engine, const encoder::Tokenizer& tokenizer,
+int serve_until_told(encoder::Engine& engine, const tokens::Tokenizer& tokenizer,
                      WorkerServerOptions options) {
     auto server = WorkerServer::start(engine, tokenizer, std::move(options));
     if (!server) {

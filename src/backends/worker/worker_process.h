@@ -13,7 +13,7 @@ namespace hearth::worker {
 // Call first thing in main, before any descriptor is opened or thread started.
 void hold_life_line();
 // Returns the exit code.
-int serve_until_told(encoder::Engine& engine, const encoder::Tokenizer& tokenizer,
+int serve_until_told(encoder::Engine& engine, const tokens::Tokenizer& tokenizer,
                      WorkerServerOptions options);
 // Prints the reason as the last line of stderr and returns the exit code of a refused model.
 int refuse_model(const Error& error);

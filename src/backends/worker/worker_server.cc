@@ -9,11 +9,11 @@
 #include "backends/worker/embed_task.h"
 #include "backends/worker/protocol.h"
 #include "backends/worker/text_pool.h"
-#include "backends/worker/text_prep.h"
 #include "backends/worker/wake.h"
 #include "base/format.h"
 #include "http/server.h"
 #include "runtime/shard.h"
+#include "tokens/text_prep.h"
 
 namespace hearth::worker {
 namespace {
@@ -67,7 +67,7 @@ class CancelAtExit {
 }  // namespace
 
 struct WorkerServer::Impl {
-    Impl(encoder::Engine& engine_in, const encoder::Tokenizer& tokenizer,
+    Impl(encoder::Engine& engine_in, const tokens::Tokenizer& tokenizer,
          WorkerServerOptions options_in)
         : engine(engine_in),
           options(std::move(options_in)),
@@ -109,7 +109,7 @@ struct WorkerServer::Impl {
 
     encoder::Engine& engine;
     const WorkerServerOptions options;
-    const TextPrep prep;
+    const tokens::TextPrep prep;
     encoder::Batcher batcher;
     runtime::Shards shards;
     http::Server server;
@@ -126,7 +126,7 @@ WorkerServer::WorkerServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) 
 WorkerServer::~WorkerServer() { stop(std::chrono::milliseconds(0)); }
 
 Result<std::unique_ptr<WorkerServer>> WorkerServer::start(encoder::Engine& engine,
-                                                          const encoder::Tokenizer& tokenizer,
+                                                          const tokens::Tokenizer& tokenizer,
                                                           WorkerServerOptions options) {
     auto impl = std::make_unique<Impl>(engine, tokenizer, std::move(options));
     std::error_code ignored;

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "encoder/batcher.h"
 #include "encoder/engine.h"
-#include "encoder/tokenizer.h"
+#include "tokens/tokenizer.h"
 
 namespace hearth::worker {
 
@@ -26,7 +26,7 @@ class WorkerServer {
   public:
     // Serves when it returns. Errors: InvalidArgument, Unavailable (the socket cannot be bound).
     static Result<std::unique_ptr<WorkerServer>> start(encoder::Engine& engine,
-                                                       const encoder::Tokenizer& tokenizer,
+                                                       const tokens::Tokenizer& tokenizer,
                                                        WorkerServerOptions options);
     ~WorkerServer();
     WorkerServer(const WorkerServer&) = delete;

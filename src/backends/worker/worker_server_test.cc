@@ -8,11 +8,11 @@
 #include <filesystem>
 #include <mutex>
 
-#include "backends/worker/byte_tokenizer.h"
 #include "backends/worker/protocol.h"
 #include "http/client.h"
 #include "testing/processes.h"
 #include "testing/run.h"
+#include "tokens/byte_tokenizer.h"
 
 namespace hearth::worker {
 namespace {
@@ -100,7 +100,7 @@ class WorkerServerTest : public ::testing::Test {
     std::filesystem::path folder_;
     std::filesystem::path socket_;
     GatedEngine engine_;
-    ByteTokenizer tokenizer_;
+    tokens::ByteTokenizer tokenizer_;
     std::unique_ptr<WorkerServer> server_;
 };
 

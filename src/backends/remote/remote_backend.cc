@@ -1,0 +1,85 @@
+#include "backends/remote/remote_backend.h"
+
+#include <boost/json.hpp>
+#include <utility>
+
+#include "backends/remote/remote_call.h"
+#include "backends/remote/rerank_call.h"
+#include "backends/remote/verbatim.h"
+
+namespace hearth::remote {
+
+using inference::EmbedReply;
+using inference::GenerateReply;
+using inference::GenerateRequest;
+using inference::Original;
+
+RemoteBackend::RemoteBackend(std::shared_ptr<Upstream> upstream, std::string model)
+    : upstream_(std::move(upstream)), model_(std::move(model)) {}
+RemoteBackend::~RemoteBackend() = default;
+
+inference::BackendInfo RemoteBackend::info() const {
+    return {.name = upstream_->options().name, .model = model_};
+}
+
+inference::Health RemoteBackend::probe() const { return upstream_->health(); }
+
+Awaitable<Result<GenerateReply>> RemoteBackend::generate(const GenerateRequest& request,
+                                                         inference::Sink& sink, Deadline deadline) {
+    const Wire& wire = upstream_->wire();
+    const Original* own = request.original.get();
+    if (own != nullptr && !(sink.relays() && speaks(wire.kind(), own->dialect))) own = nullptr;
+    http::Call call;
+    if (own != nullptr) {
+        call = verbatim_call(*own, model_);
+    } else {
+        CO_TRY(call, wire.generate(request, model_));
+    }
+    co_return co_await ask_stream(*upstream_, std::move(call), request, own, sink, deadline);
+}
+
+Awaitable<Result<EmbedReply>> RemoteBackend::embed(inference::EmbedRequest request,
+                                                   Deadline deadline) {
+    // Nothing to compute: a call that would only bring the model into memory.
+    if (request.inputs.empty()) co_return EmbedReply{.model = model_};
+    CO_TRY(http::Call call, upstream_->wire().embed(request, model_));
+    CO_TRY(Answered answered, co_await ask_whole(*upstream_, std::move(call), deadline));
+    auto vectors = upstream_->wire().embedded(answered.body, request);
+    if (!vectors) {
+        answered.visit.failed(vectors.error(), 200);
+        co_return vectors;
+    }
+    answered.visit.succeeded();
+    vectors->model = model_;
+    vectors->queue_time = answered.queued;
+    vectors->compute_time = answered.took;
+    co_return vectors;
+}
+
+Awaitable<Result<inference::RerankReply>> RemoteBackend::rerank(inference::RerankRequest request,
+                                                                Deadline deadline) {
+    if (upstream_->wire().kind() != "openai") {
+        co_return does_not_rerank(upstream_->options());
+    }
+    CO_TRY(http::Call call, encode_rerank(request, model_));
+    CO_TRY(Answered answered, co_await ask_whole(*upstream_, std::move(call), deadline));
+    auto ranked = decode_rerank(answered.body, request.documents.size());
+    if (!ranked) {
+        answered.visit.failed(ranked.error(), 200);
+        co_return ranked;
+    }
+    answered.visit.succeeded();
+    ranked->model = model_;
+    ranked->compute_time = answered.took;
+    co_return ranked;
+}
+
+Awaitable<Result<boost::json::object>> RemoteBackend::inquire(inference::InquiryRequest, Deadline) {
+    co_return does_not_inquire(upstream_->options(), model_);
+}
+
+Awaitable<Result<std::chrono::nanoseconds>> RemoteBackend::load(inference::LoadRequest, Deadline) {
+    co_return std::chrono::nanoseconds(0);
+}
+
+}  // namespace hearth::remote

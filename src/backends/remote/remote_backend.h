@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backends/remote/upstream.h"
+#include "inference/backend.h"
+
+namespace hearth::remote {
+
+// A model of a server elsewhere. Thread-safe.
+//
+// A call whose caller speaks the server's dialect goes there, and its answer comes back, in their
+// own words; any other is translated. Silence is bounded by the upstream's limits: to the first
+// token and between two pieces. An error that the server tells inside a 200 is an error, and so is
+// a stream that ends before its own end.
+class RemoteBackend final : public inference::Backend {
+  public:
+    // `model`: as the server names it.
+    RemoteBackend(std::shared_ptr<Upstream> upstream, std::string model);
+    ~RemoteBackend() override;
+
+    inference::BackendInfo info() const override;
+    Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
+                                                   Deadline deadline) override;
+    // By servers of OpenAI's kind, most of which rerank at /v1/rerank; others: Unsupported.
+    Awaitable<Result<inference::RerankReply>> rerank(inference::RerankRequest request,
+                                                     Deadline deadline) override;
+    Awaitable<Result<inference::GenerateReply>> generate(const inference::GenerateRequest& request,
+                                                         inference::Sink& sink,
+                                                         Deadline deadline) override;
+    // Unsupported: what a server elsewhere makes of a text before it answers is its own affair.
+    Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
+                                                   Deadline deadline) override;
+    // Nothing is loaded on a server elsewhere before it is asked something.
+    Awaitable<Result<std::chrono::nanoseconds>> load(inference::LoadRequest request,
+                                                     Deadline deadline) override;
+    inference::Health probe() const override;
+
+  private:
+    const std::shared_ptr<Upstream> upstream_;
+    const std::string model_;
+};
+
+}  // namespace hearth::remote

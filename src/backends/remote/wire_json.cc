@@ -1,0 +1,137 @@
+#include "backends/remote/wire_json.h"
+
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <utility>
+
+#include "base/format.h"
+#include "inference/json.h"
+
+namespace hearth::remote {
+namespace {
+
+namespace json = boost::json;
+
+constexpr double kCountMax = 1e15;
+
+void append_double(std::string& out, double number) {
+    if (!std::isfinite(number)) {
+        out += "null";
+        return;
+    }
+    char buffer[32];
+    const auto end = std::to_chars(buffer, buffer + sizeof(buffer), number);
+    out.append(buffer, end.ptr);
+}
+
+// Recursive: as deep as the value, which was parsed and so is at most 64 levels deep.
+void append_value(std::string& out, const json::value& value) {
+    char mark = 0;
+    if (const json::object* object = value.if_object()) {
+        for (const auto& [name, member] : *object) {
+            out += std::exchange(mark, ',') == 0 ? '{' : ',';
+            out += json::serialize(json::string(name));
+            out += ':';
+            append_value(out, member);
+        }
+        out += mark == 0 ? "{}" : "}";
+    } else if (const json::array* list = value.if_array()) {
+        for (const json::value& item : *list) {
+            out += std::exchange(mark, ',') == 0 ? '[' : ',';
+            append_value(out, item);
+        }
+        out += mark == 0 ? "[]" : "]";
+    } else if (value.is_double()) {
+        append_double(out, value.get_double());
+    } else {
+        out += json::serialize(value);
+    }
+}
+
+}  // namespace
+
+const json::value* find(const json::object& from, std::string_view name) {
+    const json::value* value = from.if_contains(name);
+    return value != nullptr && !value->is_null() ? value : nullptr;
+}
+
+const json::object* object_at(const json::object& from, std::string_view name) {
+    const json::value* value = from.if_contains(name);
+    return value != nullptr ? value->if_object() : nullptr;
+}
+
+const json::array* list_at(const json::object& from, std::string_view name) {
+    const json::value* value = from.if_contains(name);
+    return value != nullptr ? value->if_array() : nullptr;
+}
+
+std::string_view text_at(const json::object& from, std::string_view name) {
+    const json::value* value = from.if_contains(name);
+    return value != nullptr && value->is_string() ? std::string_view(value->get_string())
+                                                  : std::string_view();
+}
+
+bool flag_at(const json::object& from, std::string_view name, bool otherwise) {
+    const json::value* value = from.if_contains(name);
+    return value != nullptr && value->is_bool() ? value->get_bool() : otherwise;
+}
+
+std::optional<std::uint64_t> count_at(const json::object& from, std::string_view name) {
+    const json::value* value = from.if_contains(name);
+    if (value == nullptr || !value->is_number()) return std::nullopt;
+    const auto number = value->to_number<double>();
+    if (!(number >= 0 && number <= kCountMax)) return std::nullopt;
+    return static_cast<std::uint64_t>(number);
+}
+
+Result<json::object> read_answer(std::string_view text) {
+    boost::system::error_code failed;
+    json::value parsed = inference::parse_json(text, failed);
+    if (failed || !parsed.is_object()) {
+        return fail(Code::BadUpstream, "the upstream's answer is no JSON object");
+    }
+    return std::move(parsed.get_object());
+}
+
+std::unexpected<Error> wrong_form(std::string_view what) {
+    return fail(Code::BadUpstream, format("the upstream's answer has another form: {}", what));
+}
+
+std::unexpected<Error> stream_cut() {
+    return fail({.code = Code::BadUpstream,
+                 .message = "the upstream's stream ended before the answer did",
+                 .reason = "stream_cut"});
+}
+
+std::string write_json(const json::value& value) {
+    std::string out;
+    append_value(out, value);
+    return out;
+}
+
+http::Call post_json(std::string_view target, const json::object& body) {
+    return {.method = http::Method::Post,
+            .target = std::string(target),
+            .headers = {{"content-type", "application/json"}},
+            .body = write_json(body)};
+}
+
+http::Call read_call(std::string_view target) {
+    return {.method = http::Method::Get, .target = std::string(target), .headers = {}, .body = {}};
+}
+
+std::string encode_segment(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x80 && (std::isalnum(byte) != 0 || std::string_view("-._~").contains(c))) {
+            out += c;
+        } else {
+            out += format("%{:02X}", byte);
+        }
+    }
+    return out;
+}
+
+}  // namespace hearth::remote

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <boost/json.hpp>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "http/client.h"
+
+// Reading JSON of which nothing is certain, and what the kinds of upstreams have in common.
+namespace hearth::remote {
+
+// nullptr when absent, null, or something else.
+const boost::json::value* find(const boost::json::object& from, std::string_view name);
+const boost::json::object* object_at(const boost::json::object& from, std::string_view name);
+const boost::json::array* list_at(const boost::json::object& from, std::string_view name);
+// Empty when it is no string.
+std::string_view text_at(const boost::json::object& from, std::string_view name);
+bool flag_at(const boost::json::object& from, std::string_view name, bool otherwise = false);
+// A whole number from 0 to 10^15.
+std::optional<std::uint64_t> count_at(const boost::json::object& from, std::string_view name);
+
+// Error: BadUpstream.
+Result<boost::json::object> read_answer(std::string_view text);
+// BadUpstream: the answer is JSON of another form.
+std::unexpected<Error> wrong_form(std::string_view what);
+// BadUpstream, reason "stream_cut".
+std::unexpected<Error> stream_cut();
+
+// With numbers in their shortest form ("0.5", where boost writes "5E-1"), and null for what is no
+// number.
+std::string write_json(const boost::json::value& value);
+http::Call post_json(std::string_view target, const boost::json::object& body);
+http::Call read_call(std::string_view target);
+// A segment of a path (RFC 3986 section 2.1).
+std::string encode_segment(std::string_view text);
+
+}  // namespace hearth::remote

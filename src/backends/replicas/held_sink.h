@@ -1,0 +1,54 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "inference/generate.h"
+
+namespace hearth::replicas {
+
+// Keeps the beginning of an answer until it says something: up to then another backend can still
+// take over, and a failure has a status of its own. Of what is kept, at most kEventsMax events or
+// kBytesMax bytes; more than that is let go. One per attempt.
+class HeldSink final : public inference::Sink {
+  public:
+    static constexpr std::size_t kEventsMax = 64;
+    static constexpr std::size_t kBytesMax = 256 << 10;
+
+    // `next` must outlive it.
+    explicit HeldSink(inference::Sink& next) : next_(next) {}
+
+    void begin(inference::Origin origin) override { next_.begin(std::move(origin)); }
+    Awaitable<Result<void>> push(boost::json::object event) override;
+    Awaitable<Result<void>> alive() override;
+    bool relays() const override { return next_.relays(); }
+    Awaitable<Result<void>> relay(std::string_view bytes, bool says) override;
+
+    // The answer has ended: what is kept belongs to it.
+    Awaitable<Result<void>> release();
+    // The caller has seen a part of this answer, so that nobody else can give it.
+    bool committed() const { return committed_; }
+    // From the making of this to the first that the answer said; absent: it has not said anything.
+    std::optional<std::chrono::nanoseconds> time_to_first() const { return time_to_first_; }
+    // The caller's side failed, not the backend's.
+    bool sink_failed() const { return sink_failed_; }
+
+  private:
+    Awaitable<Result<void>> begin_saying();
+    Awaitable<Result<void>> pass(boost::json::object event);
+    Awaitable<Result<void>> pass(std::string_view bytes, bool says);
+
+    const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+    inference::Sink& next_;
+    std::vector<boost::json::object> events_;
+    std::string bytes_;
+    std::optional<std::chrono::nanoseconds> time_to_first_;
+    bool committed_ = false;
+    bool sink_failed_ = false;
+};
+
+}  // namespace hearth::replicas

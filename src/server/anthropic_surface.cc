@@ -1,0 +1,106 @@
+#include <functional>
+
+#include "api/anthropic.h"
+#include "api/anthropic_generate.h"
+#include "api/model_defaults.h"
+#include "http/head_parser.h"
+#include "server/answer.h"
+#include "server/generate.h"
+#include "server/surfaces.h"
+#include "telemetry/unique_id.h"
+
+// The Anthropic dialect: /v1/messages, the count of its tokens, and its view of /v1/models.
+namespace hearth::server {
+namespace anthropic = api::anthropic;
+namespace {
+
+constexpr std::string_view kModels = "/v1/models/";
+
+std::string new_request_id() { return unique_id("req_"); }
+
+Awaitable<void> send_reply(http::Exchange& exchange, Result<api::Reply> reply) {
+    Provenance provenance{.request_id = new_request_id()};
+    if (!reply) reply = anthropic::encode_error(reply.error(), provenance.request_id);
+    co_await answer(exchange, *std::move(reply), std::move(provenance));
+}
+
+// A call of a model that is there and can do it, with what its manifest sets.
+Result<anthropic::MessagesCall> make_ready(const Gateway& gateway,
+                                           Result<anthropic::MessagesCall> call) {
+    if (!call) return call;
+    TRY_VOID(gateway.workers.name_only_one(call->request.model, "completion"));
+    const auto view = gateway.directory.view();
+    const models::Model* model = view->find(call->request.model);
+    // What a server elsewhere can do it says itself.
+    if (model != nullptr && model->home != models::Home::Elsewhere) {
+        TRY_VOID(anthropic::check_capabilities(*call, *model));
+    }
+    if (model != nullptr && model->gguf) api::apply_model_defaults(*model->gguf, call->request);
+    return call;
+}
+
+Awaitable<Result<api::Reply>> count(const Gateway& gateway, std::string_view body) {
+    CO_TRY(auto call, make_ready(gateway, anthropic::parse_count_tokens(body)));
+    inference::InquiryRequest request{.model = std::move(call.request.model),
+                                      .inquiry = inference::Inquiry::CountTokens,
+                                      .body = std::move(call.request.body)};
+    CO_TRY(const auto counted,
+           co_await gateway.serve.inquire(std::move(request),
+                                          Deadline::after(gateway.config.server.request_time)));
+    co_return anthropic::encode_count(counted);
+}
+
+Result<api::Reply> list_models(const Gateway& gateway, std::string_view query) {
+    anthropic::Page page{.after_id = http::query_value(query, "after_id"),
+                         .before_id = http::query_value(query, "before_id")};
+    TRY(page.limit, anthropic::parse_limit(http::query_value(query, "limit")));
+    return anthropic::encode_models(gateway.directory.view()->models, page);
+}
+
+Result<api::Reply> show_model(const Gateway& gateway, std::string_view name) {
+    const auto view = gateway.directory.view();
+    const models::Model* model = view->find(name);
+    if (model == nullptr) return fail(unknown_model(name));
+    return anthropic::encode_model(*model);
+}
+
+}  // namespace
+
+bool speaks_anthropic(const http::Request& request) {
+    return request.path == "/v1/messages" || request.path.starts_with("/v1/messages/") ||
+           request.headers.find("anthropic-version").has_value();
+}
+
+Awaitable<void> anthropic_messages(const Gateway& gateway, http::Exchange& exchange) {
+    auto call = make_ready(gateway, anthropic::parse_messages(exchange.request().body));
+    if (!call) {
+        co_await send_reply(exchange, std::unexpected(std::move(call).error()));
+        co_return;
+    }
+    const std::string request_id = new_request_id();
+    call->request.original = std::make_shared<inference::Original>(
+        inference::Dialect::AnthropicMessages, exchange.take_request().body, call->stream);
+    const auto writer = anthropic::make_writer(
+        *call, call->request.model, {.message_id = unique_id("msg_"), .request_id = request_id});
+    EncodeError encode_error = [request_id](const Error& error) {
+        return anthropic::encode_error(error, request_id);
+    };
+    co_await generate(gateway, exchange, std::move(call->request), *writer, std::move(encode_error),
+                      nullptr, request_id);
+}
+
+Awaitable<void> anthropic_count_tokens(const Gateway& gateway, http::Exchange& exchange) {
+    auto counted = co_await count(gateway, exchange.request().body);
+    co_await send_reply(exchange, std::move(counted));
+}
+
+Awaitable<void> anthropic_models(const Gateway& gateway, http::Exchange& exchange) {
+    co_await send_reply(exchange, list_models(gateway, exchange.request().query));
+}
+
+Awaitable<void> anthropic_model(const Gateway& gateway, http::Exchange& exchange) {
+    const std::string name = exchange.request().path.substr(kModels.size());
+    co_await send_reply(exchange, show_model(gateway, name));
+}
+
+}  // namespace hearth::server
