@@ -6,18 +6,22 @@ help_test() {
 usage: ./dev test [pattern]
 
 Builds the release preset with its tests and runs them: the tests beside the code, then the scripts
-in tests/, which drive the real programs. A pattern (a regular expression) selects by name.
+in tests/, which drive the real programs. A pattern (a regular expression) selects by name; two
+scripts that take longer run only where it names them, and in ./dev check: run_schemathesis and
+run_namespaces.
 
 examples:
   ./dev test               everything
   ./dev test http          what has "http" in its name
   ./dev test clients       the official client libraries against the running server
+  ./dev test namespaces    a server elsewhere vanishes from the network under load (as root)
 TEXT
 }
 
 # Results are lines "name passed failed" in one file, so that a run of several verbs can be summed.
 RESULTS=${HEARTH_RESULTS:-$ROOT/build/results.txt}
-# What failing tests said goes beside them, to be told once more at the very end.
+# What failing tests said, and why a script did not run, goes beside them, to be told once more at the
+# very end.
 FAILURES=$RESULTS.failures
 begin_results() {
     mkdir -p build
@@ -61,7 +65,8 @@ failed_cases() {
         tail -n 200
 }
 
-# A script of tests/ may close with "N passed, N failed"; else it counts as one.
+# A script of tests/ may close with "N passed, N failed"; else it counts as one. "SKIPPED: why" says
+# that this machine lacks what it needs.
 run_test_script() {
     local script=$1 name log passed=1 failed=0
     name=$(basename "$script" .sh)
@@ -76,11 +81,16 @@ run_test_script() {
         ((BASH_REMATCH[2] <= failed)) || failed=${BASH_REMATCH[2]}
     fi
     record "$name" "$passed" "$failed"
+    grep '^SKIPPED: ' "$log" | sed "s/^/$name: /" >>"$FAILURES" || true
     ((failed == 0)) || {
         grep -v '^ok ' "$log" | tail -n 40 | sed "s/^/$name: /" >>"$FAILURES"
         return 1
     }
 }
+
+# Run by ./dev check, each a stage of its own.
+LONG_TEST_SCRIPTS=(tests/run_schemathesis.sh tests/run_namespaces.sh)
+is_long() { [[ " ${LONG_TEST_SCRIPTS[*]} " == *" $1 "* ]]; }
 
 verb_test() {
     local pattern=${1:-} script status=0
@@ -91,6 +101,7 @@ verb_test() {
     run_unit_tests release "$pattern" || status=1
     for script in tests/*.sh; do
         [[ -f $script && $script =~ ${pattern:-.} ]] || continue
+        [[ -n $pattern ]] || ! is_long "$script" || continue
         run_test_script "$script" || status=1
     done
     sum_results

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 export HEARTH_BUILD=${1:-build/release} HEARTH_BENCH_TINY=1
 passed=0
 failed=0
-for bench in encoder generation http; do
+for bench in encoder gateway generation http; do
     if timeout 120 bash "bench/$bench.sh" >"build/$bench.tiny.log" 2>&1 && [[ -s build/bench/tiny/$bench.json ]]; then
         passed=$((passed + 1))
     else

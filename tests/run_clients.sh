@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
-# Runs real, unmodified client packages of each dialect against the built server. Usage: tests/run_clients.sh [build folder]
+# Runs real, unmodified client packages of each dialect against the built server: with models of its own, in front of
+# servers elsewhere that are Hearth too, and in front of one that says what a script has. Usage: tests/run_clients.sh
+# [build folder]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/python.sh
 source scripts/python.sh
+# shellcheck source=scripts/serving.sh
+source scripts/serving.sh
 build=${1:-build/release}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hearth
 work=$(mktemp -d)
-server=
+scripted=
 
 finish() {
-    if [[ -n $server ]] && kill -0 "$server" 2>/dev/null; then kill -KILL "$server"; fi
-    rm -rf "$work"
+    if [[ -n $scripted ]]; then
+        kill -KILL "$scripted" 2>/dev/null || true
+        wait "$scripted" 2>/dev/null || true # or the shell tells of the kill
+    fi
+    finish_servers
 }
 trap finish EXIT
 
@@ -31,44 +38,36 @@ node_client() {
     echo "$folder"
 }
 
-start_server() {
-    local kind
-    for kind in text fim thinking vision embedder; do
-        "$build/hearth_make_gguf" "$kind" "$work/models" >/dev/null
-    done
-    # Only these and the default model: what else is on this machine must not decide a test.
-    HEARTH_MODELS__OLLAMA_STORE=false HEARTH_MODELS__HUB_CACHE=false \
-        HEARTH_MODELS__DIRECTORIES=$work/models HEARTH_LLAMA__PARALLEL=4 \
-        "$build/hearth" serve --listen 127.0.0.1:0 --data-dir "$work/data" >"$work/ready" 2>"$work/log" &
-    server=$!
-    for _ in $(seq 600); do
-        if grep -q '^ready ' "$work/ready"; then
-            base=$(sed -n 's/^ready //p' "$work/ready" | head -n 1)
-            return
-        fi
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.05
-    done
-    echo "the server did not become ready:" >&2
-    tail -n 20 "$work/log" >&2
-    exit 1
+# Node finds packages from the script's own folder upward: a folder of this run, so that two runs do not meet.
+node_scripts() {
+    mkdir "$work/node"
+    cp tests/clients/*.mjs "$work/node"
+    ln -s "$1/node_modules" "$work/node/node_modules"
 }
 
-stop_server() {
-    kill -TERM "$server"
+# Its address is in $work/scripted.
+start_scripted() {
+    "$python" tests/clients/scripted_upstream.py "$work/scripted" 2>"$work/scripted.log" &
+    scripted=$!
     for _ in $(seq 600); do
-        kill -0 "$server" 2>/dev/null || break
+        if [[ -e $work/scripted ]]; then return; fi
         sleep 0.05
     done
-    local status=0
-    if kill -0 "$server" 2>/dev/null; then status=1; else wait "$server" || status=$?; fi
-    server=
-    if [[ $status -ne 0 ]]; then
-        echo "FAIL the server did not stop cleanly (status $status)"
-        failed=$((failed + 1))
-    else
-        passed=$((passed + 1))
-    fi
+    echo "the scripted server did not start:" >&2
+    tail -n 20 "$work/scripted.log" >&2
+    return 1
+}
+
+# elsewhere NAME [ENTRY ...]: a gateway without models. An entry is "NAME KIND URL".
+elsewhere() {
+    local name=$1 entry backend kind url
+    shift
+    echo "backends:" >"$work/$name.yaml"
+    for entry in "$@"; do
+        read -r backend kind url <<<"$entry"
+        printf '  %s:\n    kind: %s\n    url: %s\n' "$backend" "$kind" "$url" >>"$work/$name.yaml"
+    done
+    HEARTH_MODELS__INSTALLED=false start_server "$name" --config "$work/$name.yaml"
 }
 
 run_client() {
@@ -80,24 +79,65 @@ run_client() {
     passed=$((passed + ok))
     failed=$((failed + bad))
 }
+run_clients() {
+    local name
+    for name in "$@"; do
+        case $name in
+            *.mjs) run_client node "$work/node/$name" ;;
+            *) run_client "$python" "tests/clients/$name" ;;
+        esac
+    done
+}
+stop() {
+    local name
+    for name in "$@"; do
+        if stop_server "$name"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    done
+}
 
 passed=0
 failed=0
 python=$(python_environment client tests/clients/requirements.txt)
-node=$(node_client)
-# Node finds packages from the script's own folder upward.
-cp tests/clients/*.mjs "$node"
-start_server
-export HEARTH_CLIENT_MODELS=$work/models
-run_client "$python" tests/clients/openai_client.py
-run_client "$python" tests/clients/ollama_client.py
-run_client "$python" tests/clients/dialects.py
-run_client "$python" tests/clients/openai_text.py
-run_client "$python" tests/clients/ollama_text.py
-run_client node "$node/openai_client.mjs"
-run_client node "$node/ollama_client.mjs"
-run_client node "$node/openai_text.mjs"
-run_client node "$node/ollama_text.mjs"
-stop_server
+frameworks=$(python_environment frameworks tests/clients/frameworks/requirements.txt)
+node_scripts "$(node_client)"
+make_models text fim thinking vision embedder
+HEARTH_MODELS__DIRECTORIES=$work/models HEARTH_LLAMA__PARALLEL=4 start_server here
+here=$base
+export HEARTH_CLIENT_MODELS=$work/models PYTHONDONTWRITEBYTECODE=1
+run_clients openai_client.py ollama_client.py dialects.py openai_text.py openai_responses.py ollama_text.py \
+    anthropic_client.py openai_client.mjs ollama_client.mjs openai_text.mjs openai_responses.mjs ollama_text.mjs \
+    anthropic_client.mjs
+run_client "$frameworks" tests/clients/langchain_client.py
+run_client "$frameworks" tests/clients/llamaindex_client.py
+
+# Hearth behind Hearth, through the words of each kind of server.
+texts=(openai_text.py openai_responses.py ollama_text.py anthropic_client.py)
+vectors=(openai_client.py ollama_client.py)
+for kind in openai ollama anthropic; do
+    elsewhere "$kind" "far $kind $here"
+    export HEARTH_CLIENT_ELSEWHERE=$kind
+    run_clients "${texts[@]}"
+    if [[ $kind != anthropic ]]; then run_clients "${vectors[@]}"; fi
+    if [[ $kind == openai ]]; then run_clients openai_text.mjs openai_responses.mjs ollama_text.mjs anthropic_client.mjs; fi
+    if [[ $kind == ollama ]]; then
+        run_client "$frameworks" tests/clients/langchain_client.py
+        run_client "$frameworks" tests/clients/llamaindex_client.py
+    fi
+    unset HEARTH_CLIENT_ELSEWHERE
+    stop "$kind"
+done
+stop here
+
+# What is said must arrive as it was said.
+start_scripted
+url=$(cat "$work/scripted")
+entries=()
+for kind in openai ollama anthropic; do
+    entries+=("$kind $kind $url" "$kind-limits $kind $url" "$kind-breaks $kind $url")
+done
+elsewhere scripts "${entries[@]}"
+HEARTH_SCRIPTED_UPSTREAM=$url run_clients exact.py
+stop scripts
+
 echo "$passed passed, $failed failed"
 [[ $failed -eq 0 ]]

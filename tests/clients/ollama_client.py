@@ -26,7 +26,7 @@ def embed_takes_a_list():
     same(client.embed(model=MODEL, input=TEXT).embeddings[0], reply.embeddings[0], 2e-2)
 
 
-@check
+@check.not_through(("openai",), "OpenAI has no words for cutting a text")
 def a_long_text_is_cut_by_default():
     # Cut on the right at the window of 256 tokens: what follows changes nothing.
     cut = client.embed(model=MODEL, input="word " * 1000)
@@ -65,7 +65,7 @@ def an_unknown_model_is_not_found():
     assert error.status_code == 404 and "no-such" in error.error, error
 
 
-@check
+@check.not_through(("openai", "ollama", "anthropic"), "of models elsewhere no more than the name is known")
 def models_are_listed():
     models = client.list().models
     assert any("all-minilm" in model.model for model in models), models
@@ -74,7 +74,7 @@ def models_are_listed():
     assert one.modified_at is not None
 
 
-@check
+@check.not_through(("openai", "ollama", "anthropic"), "what is shown and what runs are models here")
 def a_model_is_shown():
     shown = client.show(MODEL)
     assert "embedding" in shown.capabilities
@@ -87,7 +87,7 @@ def an_unknown_model_cannot_be_shown():
     assert error.status_code == 404
 
 
-@check
+@check.not_through(("openai", "ollama", "anthropic"), "what is shown and what runs are models here")
 def a_used_model_is_running():
     client.embed(model=MODEL, input=TEXT)
     running = client.ps().models

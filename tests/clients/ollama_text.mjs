@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 
 import { Ollama } from 'ollama'
 
-import { check, run } from './checks.mjs'
+import { check, checkNotThrough, run } from './checks.mjs'
 
 const client = new Ollama({ host: process.argv[2] })
 const messages = [{ role: 'user', content: 'hello' }]
@@ -34,13 +34,13 @@ check('a prompt is generated from, and a suffix filled in', async () => {
   assert.ok((await client.generate({ model: 'tiny-fim', prompt: 'int f(', suffix: '}', options })).response)
 })
 
-check('models are listed, shown and running', async () => {
+checkNotThrough(['openai', 'ollama', 'anthropic'], 'what is shown and what runs are models here', 'models are listed, shown and running', async () => {
   assert.ok((await client.list()).models.some(({ model }) => model.startsWith('tiny-text')))
   assert.ok((await client.show({ model: 'tiny-text' })).capabilities.includes('tools'))
   assert.ok((await client.ps()).models.some(({ model }) => model.startsWith('tiny-text')))
 })
 
-check('a model is made of another, copied and deleted', async () => {
+checkNotThrough(['openai', 'ollama', 'anthropic'], 'a model is made of one that is here', 'a model is made of another, copied and deleted', async () => {
   assert.equal((await client.create({ model: 'made', from: 'tiny-text', system: 'You are a pirate.' })).status, 'success')
   await client.copy({ source: 'made', destination: 'made-too' })
   await client.delete({ model: 'made' })

@@ -71,19 +71,20 @@ def thinking_stands_apart_and_can_be_switched_off():
     assert not silent.message.thinking and silent.message.content == "Done!", silent.message
 
 
-@check
+@check.not_through(("anthropic",), "Anthropic has no words for a bare text")
 def a_suffix_is_filled_in():
     assert client.generate("tiny-fim", "int f(", suffix="}", options=OPTIONS).response
     error = raises(ollama.ResponseError, lambda: client.generate("tiny-text", "int f(", suffix="}"))
-    assert error.status_code == 400, error
+    # A server elsewhere says so itself.
+    assert error.status_code in (400, 501), error
 
 
-@check
+@check.not_through(("anthropic",), "Anthropic has no words for embeddings")
 def a_gguf_model_embeds():
     assert len(client.embed("tiny-embedder", ["a", "b"]).embeddings) == 2
 
 
-@check
+@check.not_through(("openai", "ollama", "anthropic"), "what is shown and what runs are models here")
 def models_are_listed_shown_and_running():
     assert any(model.model.startswith("tiny-text") for model in client.list().models)
     shown = client.show("tiny-text")

@@ -45,7 +45,7 @@ def a_stream_says_the_same():
     assert usage.completion_tokens == 8
 
 
-@check
+@check.not_through(("ollama",), "Ollama has no words to make a model call a tool")
 def a_tool_is_called():
     choice = chat(max_tokens=64, tools=[WEATHER], tool_choice="required").choices[0]
     assert choice.finish_reason == "tool_calls", choice
@@ -54,7 +54,7 @@ def a_tool_is_called():
     assert isinstance(json.loads(call.function.arguments), dict)
 
 
-@check
+@check.not_through(("ollama",), "Ollama has no words to make a model call a tool")
 def a_tool_is_called_in_a_stream():
     name, arguments = "", ""
     for event in chat(max_tokens=64, tools=[WEATHER], tool_choice="required", stream=True):
@@ -86,7 +86,7 @@ def reasoning_stands_apart():
     assert message.reasoning_content == "Let me think." and message.content == "Done!", message
 
 
-@check
+@check.not_through(("ollama", "anthropic"), "neither has words for several choices")
 def probabilities_and_several_choices_are_given():
     reply = chat(logprobs=True, top_logprobs=2, n=2, temperature=1, seed=1)
     assert len(reply.choices) == 2
@@ -94,7 +94,7 @@ def probabilities_and_several_choices_are_given():
     assert len(reply.choices[0].logprobs.content[0].top_logprobs) == 2
 
 
-@check
+@check.not_through(("anthropic",), "Anthropic has no words for a bare text")
 def a_prompt_is_completed():
     reply = client.completions.create(model="tiny-text", prompt="int main(", max_tokens=4, temperature=0)
     assert reply.object == "text_completion" and reply.choices[0].text
@@ -102,7 +102,7 @@ def a_prompt_is_completed():
     assert "".join(event.choices[0].text for event in stream) == reply.choices[0].text
 
 
-@check
+@check.not_through(("anthropic",), "Anthropic has no words for a bare text")
 def a_suffix_is_filled_in():
     reply = client.completions.create(model="tiny-fim", prompt="int f(", suffix="}", max_tokens=4)
     assert reply.choices[0].text
