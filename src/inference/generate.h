@@ -53,6 +53,8 @@ struct GenerateRequest {
     // Goes to a server that speaks its dialect, with only the name of the model replaced, so that
     // what we do not know of it survives. Absent where the call is not its caller's alone.
     std::shared_ptr<const Original> original = {};
+    // Of a chat: its last message is the beginning of the answer, and only the rest is asked for.
+    bool opens_answer = false;
 };
 
 // Tokens and time of one call, as the engine counted them. Absent: it did not say.

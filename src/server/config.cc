@@ -201,6 +201,9 @@ void visit(ConfigVisitor& keys, RoutingSection& section) {
               section.patience);
     keys.time("eject_time", "a server that does far worse than the others is left out for so long",
               section.eject_time);
+    keys.flag("continue_answers",
+              "where a server fails in the middle of a text, ask another for the rest of it",
+              section.continue_answers);
     keys.flag("find_ollama", "serve the models of an Ollama on its usual port, if there is one",
               section.find_ollama);
 }

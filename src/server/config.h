@@ -131,6 +131,7 @@ struct RoutingSection {
     std::chrono::milliseconds backoff{50};
     std::chrono::milliseconds patience{5'000};
     std::chrono::milliseconds eject_time{30'000};
+    bool continue_answers = false;
     bool find_ollama = true;
 };
 

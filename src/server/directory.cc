@@ -161,8 +161,10 @@ Result<std::shared_ptr<const pipeline::Target>> Directory::make_target(
         return state_.local->entries.at(here->name).target;
     }
     const RoutingSection& routing = state_.config->routing;
-    replicas::FailoverOptions options{
-        .attempts_max = routing.attempts, .backoff = routing.backoff, .patience = routing.patience};
+    replicas::FailoverOptions options{.attempts_max = routing.attempts,
+                                      .backoff = routing.backoff,
+                                      .patience = routing.patience,
+                                      .continues = routing.continue_answers};
     options.balancer.eject_time = routing.eject_time;
     // Metrics go by the model's own name: callers may write it in any way, and labels are for ever.
     const models::Model* known = state_.view->find(resolved(*state_.config, name));

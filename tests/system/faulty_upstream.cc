@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/format.h"
+#include "server_process.h"
 
 namespace hearth::system_test {
 namespace {
@@ -16,6 +17,7 @@ using testing::RawSocket;
 constexpr std::size_t kServers = 96;
 constexpr std::size_t kBigEventBytes = 100'000'000;
 constexpr milliseconds kTick{100};
+constexpr milliseconds kBeforeReset{kSanitized ? 1000 : 100};
 constexpr milliseconds kPatience{60'000};  // then even a silent server gives up
 
 constexpr std::pair<Fault, std::string_view> kFaultNames[] = {
@@ -300,7 +302,7 @@ void FaultyUpstream::play_event(RawSocket& socket, const UpstreamWire& wire, Fau
     switch (fault) {
         case Fault::Reset:
             // What was sent before is read first: a reset takes back what has not been.
-            std::this_thread::sleep_for(kTick);
+            std::this_thread::sleep_for(kBeforeReset);
             reset_connection(socket);
             return;
         case Fault::Stall: wait_for_end(socket, stops_); return;

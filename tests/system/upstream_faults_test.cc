@@ -20,9 +20,8 @@ namespace {
 using std::chrono::seconds;
 
 // Most cases wait; where each costs ten times the work, many at once would all be late.
-constexpr std::size_t kThreads = kSanitized ? 10 : 40;
-// The limits of a call add up to 5 s at most (sanitized: 25 s); the rest is for machines that are
-// busy.
+constexpr std::size_t kThreads = kSanitized ? 16 : 40;
+// The limits of a call add up to 7 s at most; the rest is for machines that are busy.
 constexpr seconds kCaseMax{kSanitized ? 90 : 30};
 
 // Wrong cases end the run early: one broken rule breaks hundreds.

@@ -206,6 +206,10 @@ class OpenaiWire final : public Wire {
         const bool is_chat = request.operation == Operation::Chat;
         TRY(json::object body,
             is_chat ? Result<json::object>(chat_body(request)) : completion_body(request));
+        if (request.opens_answer) {  // the words of vLLM and SGLang
+            body["continue_final_message"] = true;
+            body["add_generation_prompt"] = false;
+        }
         body["model"] = model;
         body["stream"] = true;
         body["stream_options"] = {{"include_usage", true}};

@@ -6,6 +6,7 @@
 #include <random>
 #include <utility>
 
+#include "backends/replicas/continuation.h"
 #include "backends/replicas/held_sink.h"
 #include "backends/replicas/work.h"
 #include "base/format.h"
@@ -65,7 +66,11 @@ FailoverMetrics::FailoverMetrics(metrics::Registry& registry, const std::string&
       failovers(registry.counter("hearth_upstream_failovers_total",
                                  "Calls that went on to another server", {{"model", model}})),
       fallbacks(registry.counter("hearth_model_fallbacks_total",
-                                 "Calls that went on to another model", {{"model", model}})) {}
+                                 "Calls that went on to another model", {{"model", model}})),
+      continuations(registry.counter("hearth_upstream_continuations_total",
+                                     "Answers that broke off and that another server was asked to "
+                                     "go on with",
+                                     {{"model", model}})) {}
 
 struct Failover::Impl {
     // A tier with the choice among its replicas.
@@ -90,6 +95,8 @@ struct Failover::Impl {
         }
     }
 
+    // Whether there is anybody to go on where another broke off.
+    bool continues() const { return options.continues && (choices.size() > 1 || chooses()); }
     bool chooses() const {
         return std::ranges::any_of(
             choices, [](const auto& choice) { return choice->tier.replicas.size() > 1; });
@@ -100,6 +107,8 @@ struct Failover::Impl {
     template <class T, class Ask>
     Awaitable<Result<T>> run_tier(Choice& choice, const Work& work, Ask ask, Deadline deadline,
                                   bool& final) const;
+    Awaitable<Result<GenerateReply>> run_on(const GenerateRequest& request, Sink& sink, Work work,
+                                            Deadline deadline) const;
     std::size_t choose(Choice& choice, const Work& work, std::uint64_t tried) const;
     Awaitable<bool> wait_for_another(const Error& error, std::size_t attempts,
                                      Deadline deadline) const;
@@ -210,6 +219,16 @@ Awaitable<Result<GenerateReply>> generate_once(const GenerateRequest& request, S
     co_return reply;
 }
 
+// The same where another has begun, or will go on.
+template <class Attempt>
+Awaitable<Result<GenerateReply>> generate_part(Continuation& so_far, Attempt& attempt,
+                                               Deadline deadline) {
+    const GenerateRequest call = so_far.next_call();
+    auto reply = co_await generate_once(call, so_far, attempt, deadline);
+    if (!reply && so_far.may_go_on(reply.error())) attempt.final = false;
+    co_return reply;
+}
+
 template <class Attempt>
 Awaitable<Result<EmbedReply>> embed_once(const EmbedRequest& request, Attempt& attempt,
                                          Deadline deadline) {
@@ -233,6 +252,17 @@ Awaitable<Result<boost::json::object>> inquire_once(const InquiryRequest& reques
 }
 
 }  // namespace
+
+// Whoever cannot go on is not why the answer is incomplete.
+Awaitable<Result<GenerateReply>> Failover::Impl::run_on(const GenerateRequest& request, Sink& sink,
+                                                        Work work, Deadline deadline) const {
+    Continuation so_far(request, sink);
+    const auto ask = [&](Attempt& attempt) { return generate_part(so_far, attempt, deadline); };
+    auto reply = co_await run<GenerateReply>(std::move(work), ask, deadline);
+    metrics.continuations.add(static_cast<double>(so_far.continuations()));
+    if (!reply && so_far.broken()) co_return fail(*so_far.broken());
+    co_return reply;
+}
 
 inference::BackendInfo Failover::info() const {
     return impl_->choices.front()->tier.replicas.front().backend->info();
@@ -262,6 +292,7 @@ Awaitable<Result<GenerateReply>> Failover::generate(const GenerateRequest& reque
         return generate_once(request, sink, attempt, deadline);
     };
     Work work = work_of(request, impl_->chooses());
+    if (impl_->continues()) co_return co_await impl_->run_on(request, sink, work, deadline);
     co_return co_await impl_->run<GenerateReply>(std::move(work), ask, deadline);
 }
 

@@ -37,6 +37,7 @@ struct FailoverOptions {
     std::chrono::milliseconds backoff{50};      // before the same server is asked again, doubled
                                                 // each time, and half of it random
     std::chrono::milliseconds patience{5'000};  // for a server that says when to come again
+    bool continues = false;  // an answer that breaks off is gone on with by another server
     BalancerOptions balancer;
 };
 
@@ -45,6 +46,7 @@ struct FailoverMetrics {
     metrics::Counter retries;    // the same server again
     metrics::Counter failovers;  // another server
     metrics::Counter fallbacks;  // another model
+    metrics::Counter continuations;
 };
 
 // True where another server may do better with a call that failed like this.
@@ -52,7 +54,7 @@ bool may_succeed_elsewhere(const Error& error);
 
 // One model, served by several backends and, where they fail, by other models. A call goes to one
 // of them at a time; as long as the caller has seen nothing of the answer, a failure that is not
-// the caller's own sends it on. Thread-safe.
+// the caller's own sends it on, and afterwards too where answers are continued. Thread-safe.
 class Failover final : public inference::Backend {
   public:
     // REQUIRES a tier, each with 1 to 64 replicas

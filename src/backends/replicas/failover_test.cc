@@ -154,6 +154,28 @@ TEST_F(FailoverTest, AFailureAfterTheFirstWordEndsTheAnswer) {
     EXPECT_EQ(fine->calls, 0);
 }
 
+TEST_F(FailoverTest, WhereAnswersAreContinuedAnotherGivesTheRest) {
+    options_.continues = true;
+    request_.body = {{"messages", boost::json::array{}}};
+    const Script bad = script("bad", {{.events = {kRole, said("ye")}, .error = broken()}});
+    const Script fine = script("fine", {{.events = {kRole, said("s")}}});
+    ASSERT_TRUE(generate({tier({bad, fine})}));
+    EXPECT_EQ(sink_.events, (std::vector{kRole, said("ye"), said("s")}));
+    EXPECT_EQ(sink_.backend, "bad") << "who began is who answers";
+    EXPECT_EQ(counted("hearth_upstream_continuations_total"), 1);
+    sink_.events.clear();
+    const Script refuses =
+        script("refuses", {{.events = {}, .error = broken(Code::InvalidArgument)}});
+    Error first = broken(Code::BadUpstream);
+    first.message = "the first";
+    const Script breaks = script("breaks", {{.events = {said("ye")}, .error = first}});
+    EXPECT_EQ(generate({tier({breaks, refuses})}).error().message, "the first");
+    sink_.events.clear();
+    const Script alone = script("alone", {{.events = {said("ye")}, .error = broken()}});
+    EXPECT_FALSE(generate({tier({alone})}));
+    EXPECT_EQ(alone->calls, 1) << "there is no other";
+}
+
 TEST_F(FailoverTest, AnAnswerThatSaysNothingIsAnAnswer) {
     const Script quiet = script("quiet", {{.events = {kRole}}});
     ASSERT_TRUE(generate({tier({quiet})}));
