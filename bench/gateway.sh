@@ -10,6 +10,8 @@
 # "added": the time over that of the direct call, of the same round. nginx keeps connections to the server and passes
 # events on at once (proxy_buffering off); Hearth reads, routes, meters and checks each request and each event. LiteLLM
 # runs a process per core; it is asked less often, being slower by so much that its turn would be most of the round.
+# "paced": a stream whose tokens come a millisecond apart; what a gateway adds to a token shows only there. "long": whole
+# answers to prompts of 64 KB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -40,6 +42,9 @@ make_bodies() {
     content=$(head -c 900 src/http/server.h | jq -Rs .)
     echo "{\"model\":\"zero\",\"messages\":[{\"role\":\"user\",\"content\":$content}]}" >"$work/whole.jsonl"
     echo "{\"model\":\"zero\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":$content}]}" >"$work/stream.jsonl"
+    sed 's/"zero"/"zero-paced"/' "$work/stream.jsonl" >"$work/paced.jsonl"
+    content=$(head -c 64000 <(cat src/http/*.h src/server/*.h) | jq -Rs .)
+    echo "{\"model\":\"zero\",\"messages\":[{\"role\":\"user\",\"content\":$content}]}" >"$work/long.jsonl"
 }
 
 started() {
@@ -74,6 +79,7 @@ events { worker_connections 4096; }
 http {
     access_log off;
     keepalive_requests 1000000000;
+    client_body_buffer_size 1m;
     client_body_temp_path $work/nginx;
     proxy_temp_path $work/nginx;
     fastcgi_temp_path $work/nginx;
@@ -123,19 +129,17 @@ CONF
 # load WHO MODE CONCURRENCY
 load() {
     local flags=()
-    [[ $2 != stream ]] || flags=(--stream --tokens "$tokens")
+    [[ $2 != stream && $2 != paced ]] || flags=(--stream --tokens "$tokens")
     "$build/hearth-load" --address "${addresses[$1]}" --pid "${pids[$1]}" --path /v1/chat/completions \
         --bodies "$work/$2.jsonl" --seconds "$seconds" --warmup 0.3 --concurrency "$3" --threads "$workers" \
         --label "$1-$2-c$3" --record "$work/measurements" "${flags[@]}" >/dev/null
 }
 
 measure_round() {
-    local mode concurrency who order=(direct hearth "${peers[@]}")
+    local case who order=(direct hearth "${peers[@]}")
     (($1 % 2)) || mapfile -t order < <(printf '%s\n' "${order[@]}" | tac)
-    for mode in whole stream; do
-        for concurrency in "${concurrencies[@]}"; do
-            for who in "${order[@]}"; do load "$who" "$mode" "$concurrency"; done
-        done
+    for case in "${concurrencies[@]/#/whole }" "${concurrencies[@]/#/stream }" "paced 1" "long 1" "long 8"; do
+        for who in "${order[@]}"; do load "$who" "${case% *}" "${case#* }"; done
     done
 }
 
@@ -195,8 +199,17 @@ write_cases() {
             echo "$mode, concurrency 8, CPU | us/request | hearth-$mode-c8.cpu_us_per_request | $who | $who-$mode-c8.cpu_us_per_request |"
         done
     done
+    for who in nginx litellm; do
+        for metric in ttft_p50 tpot_p50; do
+            echo "paced stream, concurrency 1, added $metric | us | hearth-paced-c1.added_${metric}_us | $who | $who-paced-c1.added_${metric}_us |"
+        done
+        for concurrency in 1 8; do
+            echo "prompts of 64 KB, concurrency $concurrency | requests/s | hearth-long-c$concurrency.requests_per_s | $who | $who-long-c$concurrency.requests_per_s |"
+        done
+        echo "prompts of 64 KB, concurrency 1, added p50 | us | hearth-long-c1.added_p50_us | $who | $who-long-c1.added_p50_us |"
+    done
     for concurrency in "${concurrencies[@]}"; do
-        for metric in ttft_p50 ttft_p95 tpot_p50; do
+        for metric in ttft_p50 ttft_p95; do
             [[ $metric-$concurrency != ttft_p50-1 ]] ||
                 echo "stream, concurrency 1, added $metric | us | hearth-stream-c1.added_${metric}_us | limit: 100 us | 100 | 1"
             for who in nginx litellm; do

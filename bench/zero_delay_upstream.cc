@@ -1,13 +1,15 @@
 // zero-delay-upstream: a text server that has nothing to think about, for the bench of what a
 // gateway adds. Speaks OpenAI's chat dialect: POST /v1/chat/completions answers at once, whole, or,
-// where the body says "stream":true, as an event per token, each written by itself. GET /v1/models
-// lists one model. Prints one ready line and serves until SIGTERM.
+// where the body says "stream":true, as an event per token, each written by itself; of a model
+// whose name ends in "-paced" a millisecond after the one before. GET /v1/models lists both. Prints
+// one ready line and serves until SIGTERM.
 #include <csignal>
 #include <cstdio>
 #include <string>
 
 #include "base/format.h"
 #include "http/server.h"
+#include "runtime/deadline.h"
 #include "runtime/shard.h"
 #include "runtime/signals.h"
 
@@ -16,7 +18,9 @@ namespace {
 
 std::size_t tokens = 32;
 constexpr std::string_view kModels =
-    R"({"object":"list","data":[{"id":"zero","object":"model","created":1,"owned_by":"bench"}]})";
+    R"({"object":"list","data":[{"id":"zero","object":"model","created":1,"owned_by":"bench"},)"
+    R"({"id":"zero-paced","object":"model","created":1,"owned_by":"bench"}]})";
+constexpr std::chrono::milliseconds kPace{1};
 
 std::string whole_answer() {
     std::string text;
@@ -39,8 +43,12 @@ std::string event(std::string_view delta, std::string_view reason) {
 Awaitable<Result<void>> stream(http::Exchange& exchange) {
     static const std::string token = event(R"({"content":" token"})", "null");
     static const std::string end = event("{}", R"("stop")") + "data: [DONE]\n\n";
+    const bool is_paced = exchange.request().body.contains(R"("zero-paced")");
     CO_TRY_VOID(co_await exchange.start({.content_type = "text/event-stream"}));
-    for (std::size_t i = 0; i < tokens; ++i) CO_TRY_VOID(co_await exchange.write(token));
+    for (std::size_t i = 0; i < tokens; ++i) {
+        CO_TRY_VOID(co_await exchange.write(token));
+        if (is_paced) CO_TRY_VOID(co_await sleep_until(Deadline::after(kPace)));
+    }
     CO_TRY_VOID(co_await exchange.write(end));
     co_return co_await exchange.finish();
 }

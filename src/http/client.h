@@ -30,11 +30,9 @@ struct CallLimits {
 // server. Shard-local; outlives the call.
 class MovingLimit {
   public:
-    // The call ends as BadUpstream with these words when `end` passes before the limit is moved or
-    // lifted.
+    // The call ends as BadUpstream with these words when `end` passes before the limit is moved.
     void set(Deadline end, std::string reason, std::string message);
     void move(Deadline end) { end_ = end.when(); }  // with the same words
-    void lift() { end_ = Deadline::Clock::time_point::max(); }
 
     Deadline::Clock::time_point end() const { return end_; }
     Error error() const;

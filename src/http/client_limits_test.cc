@@ -260,20 +260,5 @@ TEST(MovingLimit, MovesWithEachToken) {
     });
 }
 
-TEST(MovingLimit, MayBeLifted) {
-    ScriptedServer server([](RawSocket& socket, int) {
-        socket.read_until("\r\n\r\n");
-        ::poll(nullptr, 0, 100);
-        socket.send(reply_with("late"));
-    });
-    MovingLimit limit;
-    limit.set(Deadline::after(20ms), "x", "x");
-    limit.lift();
-    Calling calling(server.address());
-    EXPECT_TRUE(hearth::testing::run(
-        calling.io,
-        calling.client.send({.target = "/", .moving_limit = &limit}, Deadline::after(20s))));
-}
-
 }  // namespace
 }  // namespace hearth::http

@@ -1,36 +1,90 @@
 #include "inference/json.h"
 
+#include <simdjson.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
-#include <boost/json/parser.hpp>
 #include <utility>
 
 namespace hearth::inference {
 namespace {
 
 namespace json = boost::json;
+namespace dom = simdjson::dom;
 
-// The kept parser holds memory in proportion to what it has parsed.
+// A parser holds memory in proportion to what it has parsed: one is kept for short texts, one made
+// for each that is longer, and of the longest Boost's, which needs no memory beside the value's.
 constexpr std::size_t kKeptBytesMax = 64 << 10;
+constexpr std::size_t kFastBytesMax = 8 << 20;
 
 json::parse_options options() {
     json::parse_options options;
     options.max_depth = kJsonDepthMax;
+    options.numbers = json::number_precision::precise;  // as the other
     return options;
+}
+
+json::value built(const dom::element& element, const json::storage_ptr& storage);
+
+json::value built(const dom::array& from, const json::storage_ptr& storage) {
+    json::array out(storage);
+    out.reserve(from.size());
+    for (const dom::element item : from) out.push_back(built(item, storage));
+    return out;
+}
+
+// Of members of one name the last counts.
+json::value built(const dom::object& from, const json::storage_ptr& storage) {
+    json::object out(storage);
+    out.reserve(from.size());
+    for (const dom::key_value_pair field : from) {
+        out.insert_or_assign(field.key, built(field.value, storage));
+    }
+    return out;
+}
+
+json::value built(const dom::element& element, const json::storage_ptr& storage) {
+    switch (element.type()) {
+        case dom::element_type::ARRAY: return built(dom::array(element), storage);
+        case dom::element_type::OBJECT: return built(dom::object(element), storage);
+        case dom::element_type::INT64: return json::value(std::int64_t(element), storage);
+        case dom::element_type::UINT64: return json::value(std::uint64_t(element), storage);
+        case dom::element_type::DOUBLE: return json::value(double(element), storage);
+        case dom::element_type::STRING: return json::value(std::string_view(element), storage);
+        case dom::element_type::BOOL: return json::value(bool(element), storage);
+        case dom::element_type::NULL_VALUE: return json::value(nullptr, storage);
+    }
+    return json::value(nullptr, storage);
+}
+
+// False: let the other say what is wrong with it, or whether it is wrong.
+bool parse_fast(dom::parser& parser, std::string_view text, const json::storage_ptr& storage,
+                json::value& value) {
+    // Room is made here and not on the way, which would forget the bound of depth.
+    if (parser.capacity() < text.size() || parser.max_depth() != kJsonDepthMax) {
+        if (parser.allocate(text.size(), kJsonDepthMax) != simdjson::SUCCESS) return false;
+    }
+    dom::element root;
+    if (parser.parse(text.data(), text.size()).get(root) != simdjson::SUCCESS) return false;
+    value = built(root, storage);
+    return true;
 }
 
 }  // namespace
 
 json::value parse_json(std::string_view text, boost::system::error_code& error,
                        json::storage_ptr storage) {
-    if (text.size() > kKeptBytesMax) {
-        return json::parse(text, error, std::move(storage), options());
+    error.clear();
+    json::value value(storage);
+    if (text.size() <= kKeptBytesMax) {
+        thread_local dom::parser kept;
+        if (parse_fast(kept, text, storage, value)) return value;
+    } else if (text.size() <= kFastBytesMax) {
+        dom::parser parser;
+        if (parse_fast(parser, text, storage, value)) return value;
     }
-    thread_local json::parser parser({}, options());
-    parser.reset(std::move(storage));
-    parser.write(text, error);
-    json::value value = error ? json::value() : parser.release();
-    parser.reset();  // the storage may be gone before the next text comes
-    return value;
+    return json::parse(text, error, std::move(storage), options());
 }
 
 }  // namespace hearth::inference

@@ -17,7 +17,9 @@ using testing::RawSocket;
 constexpr std::size_t kServers = 96;
 constexpr std::size_t kBigEventBytes = 100'000'000;
 constexpr milliseconds kTick{100};
+// Where all limits are longer.
 constexpr milliseconds kBeforeReset{kSanitized ? 1000 : 100};
+constexpr milliseconds kTrickle{kSanitized ? 300 : 100};
 constexpr milliseconds kPatience{60'000};  // then even a silent server gives up
 
 constexpr std::pair<Fault, std::string_view> kFaultNames[] = {
@@ -289,7 +291,7 @@ void FaultyUpstream::play(RawSocket& socket, const UpstreamWire& wire, std::stri
 void FaultyUpstream::trickle(RawSocket& socket, std::string_view bytes) const {
     for (const char byte : bytes) {
         if (stops_ || !socket.send(std::string_view(&byte, 1))) return;
-        const auto some = socket.read_some(kTick);
+        const auto some = socket.read_some(kTrickle);
         if (some && some->empty()) return;
     }
 }

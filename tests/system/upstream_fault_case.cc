@@ -210,7 +210,7 @@ Error whole_error(const FaultCase& one) {
         case Fault::Malformed: return upstream_is_bad("", is_text ? "upstream_malformed" : "*");
         case Fault::ErrorIn200:
             return is_text ? upstream_is_gone("the upstream answered with status 502: boom")
-                           : upstream_is_bad("", "*");
+                           : upstream_is_bad("the upstream failed: boom");
         case Fault::Big:
             return is_text ? upstream_is_bad("the upstream's answer is over 67108864 bytes",
                                              "answer_too_large")

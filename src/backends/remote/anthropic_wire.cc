@@ -75,7 +75,7 @@ class AnthropicWire final : public Wire {
         return with_version(read_call("/v1/models?limit=1000"));
     }
     Result<std::vector<RemoteModel>> listed(std::string_view body) const override {
-        TRY(const json::object answer, read_answer(body));
+        TRY(const json::object answer, read_sound_answer(body));
         const json::array* data = list_at(answer, "data");
         if (data == nullptr) return wrong_form("there is no list of models");
         std::vector<RemoteModel> models;

@@ -105,7 +105,7 @@ class OllamaWire final : public Wire {
         return post_json("/api/embed", body);
     }
     Result<EmbedReply> embedded(std::string_view body, const EmbedRequest& request) const override {
-        TRY(const json::object answer, read_answer(body));
+        TRY(const json::object answer, read_sound_answer(body));
         const json::array* list = list_at(answer, "embeddings");
         if (list == nullptr) return wrong_form("there are no embeddings");
         std::vector<std::vector<float>> rows;
@@ -128,7 +128,7 @@ class OllamaWire final : public Wire {
 
     http::Call list_models() const override { return read_call("/api/tags"); }
     Result<std::vector<RemoteModel>> listed(std::string_view body) const override {
-        TRY(const json::object answer, read_answer(body));
+        TRY(const json::object answer, read_sound_answer(body));
         const json::array* tags = list_at(answer, "models");
         if (tags == nullptr) return wrong_form("there is no list of models");
         std::vector<RemoteModel> models;

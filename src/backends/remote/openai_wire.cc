@@ -236,7 +236,7 @@ class OpenaiWire final : public Wire {
     }
 
     Result<EmbedReply> embedded(std::string_view body, const EmbedRequest& request) const override {
-        TRY(const json::object answer, read_answer(body));
+        TRY(const json::object answer, read_sound_answer(body));
         const json::array* data = list_at(answer, "data");
         if (data == nullptr) return wrong_form("there is no list of data");
         TRY(auto rows, read_openai_rows(*data));
@@ -253,7 +253,7 @@ class OpenaiWire final : public Wire {
 
     http::Call list_models() const override { return read_call("/v1/models"); }
     Result<std::vector<RemoteModel>> listed(std::string_view body) const override {
-        TRY(const json::object answer, read_answer(body));
+        TRY(const json::object answer, read_sound_answer(body));
         const json::array* data = list_at(answer, "data");
         if (data == nullptr) return wrong_form("there is no list of models");
         std::vector<RemoteModel> models;

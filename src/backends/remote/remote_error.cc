@@ -234,6 +234,12 @@ std::optional<Told> told_in_stream(const json::object& event) {
     return told_of(0, event);
 }
 
+Result<json::object> read_sound_answer(std::string_view body) {
+    TRY(json::object answer, read_answer(body));
+    if (const auto told = told_in_stream(answer)) return fail(judge(*told));
+    return answer;
+}
+
 Error judge(const Told& told) {
     const std::string message = lower(told.message);
     if (told.status == 401 || told.status == 403 || told.status == 407 ||

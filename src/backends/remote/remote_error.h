@@ -30,6 +30,8 @@ struct Told {
 Told read_told(int status, std::string_view body);
 // Whether `event` of a stream is an error, and which.
 std::optional<Told> told_in_stream(const boost::json::object& event);
+// A whole answer under the status of success; the error, where it tells one all the same.
+Result<boost::json::object> read_sound_answer(std::string_view body);
 
 // The codes and reasons that Wire::error_of promises.
 Error judge(const Told& told);

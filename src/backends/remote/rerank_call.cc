@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "backends/remote/remote_error.h"
+
 namespace hearth::remote {
 namespace {
 
@@ -64,9 +66,8 @@ Result<http::Call> encode_rerank(const inference::RerankRequest& request, std::s
 }
 
 Result<inference::RerankReply> decode_rerank(std::string_view body, std::size_t documents) {
-    boost::system::error_code failed;
-    const json::value answer = json::parse(body, failed);
-    const json::value* results = failed ? nullptr : member(answer, "results");
+    TRY(const json::value answer, read_sound_answer(body));
+    const json::value* results = member(answer, "results");
     if (results == nullptr || !results->is_array() || results->get_array().size() != documents) {
         return no_scores();
     }
