@@ -3,15 +3,12 @@
 // where the body says "stream":true, as an event per token, each written by itself; of a model
 // whose name ends in "-paced" a millisecond after the one before. GET /v1/models lists both. Prints
 // one ready line and serves until SIGTERM.
-#include <csignal>
-#include <cstdio>
 #include <string>
 
 #include "base/format.h"
+#include "bench_server.h"
 #include "http/server.h"
 #include "runtime/deadline.h"
-#include "runtime/shard.h"
-#include "runtime/signals.h"
 
 namespace hearth::bench {
 namespace {
@@ -65,25 +62,6 @@ Awaitable<void> answer(http::Exchange& exchange) {
     }
 }
 
-int serve(const char* address, std::size_t shard_count) {
-    runtime::SignalWaiter signals({SIGTERM, SIGINT});
-    runtime::Shards shards(shard_count);
-    http::Server server(shards, http::ServerOptions{}, answer);
-    shards.start();
-    const auto bound = server.listen(address);
-    if (!bound) {
-        std::fprintf(stderr, "zero-delay-upstream: %s\n", bound.error().message.c_str());
-        return 1;
-    }
-    std::printf("ready http://%s\n", bound->c_str());
-    std::fflush(stdout);
-    while (!signals.wait(std::chrono::hours(1))) {
-    }
-    server.stop(std::chrono::seconds(1));
-    shards.stop();
-    return 0;
-}
-
 }  // namespace
 }  // namespace hearth::bench
 
@@ -93,5 +71,7 @@ int main(int argc, char** argv) {
         return argc > index ? static_cast<std::size_t>(std::stoul(argv[index])) : otherwise;
     };
     hearth::bench::tokens = number(3, hearth::bench::tokens);
-    return hearth::bench::serve(argc > 1 ? argv[1] : "127.0.0.1:0", number(2, 0));
+    return hearth::bench::serve_until_told("zero-delay-upstream",
+                                           argc > 1 ? argv[1] : "127.0.0.1:0", number(2, 0),
+                                           hearth::bench::answer);
 }

@@ -14,12 +14,12 @@ namespace hearth::system_test::matrix {
 // A kind of backend and what it can do.
 struct Kind {
     const char* name;  // as of the configuration; "local": a llama.cpp worker of the server asked
-    bool chats;
-    bool texts;    // goes on with a bare text
-    bool gaps;     // fills them
-    bool schemas;  // and obeys one
-    bool embeds;
-    bool reranks;
+    bool chats = true;
+    bool texts = true;    // goes on with a bare text
+    bool gaps = true;     // fills them
+    bool schemas = true;  // and obeys one
+    bool embeds = true;
+    bool reranks = true;
     bool is_real = true;  // our own server stands behind it; else a script alone
 };
 
