@@ -17,7 +17,6 @@ namespace json = boost::json;
 using inference::GenerateReply;
 
 constexpr double kWholeMax = 2147483647;
-constexpr std::size_t kStopsMax = 64;
 constexpr std::size_t kAnswerBytesMax = 64 << 20;
 
 constexpr std::array kMembers = {
@@ -37,17 +36,6 @@ constexpr std::array kMembers = {
 constexpr std::array kTaken = {"model",    "prompt",     "suffix",        "max_tokens",
                                "metadata", "min_tokens", "random_seed",   "stream",
                                "n",        "n_cmpl",     "stream_options"};
-
-Result<void> check_stops(const json::object& body) {
-    const json::value* stop = find(body, "stop");
-    if (stop == nullptr || stop->is_string()) return {};
-    bool sound = stop->is_array() && stop->get_array().size() <= kStopsMax;
-    if (sound) {
-        for (const json::value& word : stop->get_array()) sound = sound && word.is_string();
-    }
-    if (sound) return {};
-    return fail(must_be("stop", format("a string or a list of at most {} strings", kStopsMax)));
-}
 
 // An engine stops where the model ends, or never: there is nothing between.
 Result<void> take_lengths(const json::object& body, json::object& to) {
@@ -149,7 +137,7 @@ Result<Call> parse(std::string_view text) {
     TRY(json::object body, read_object(text));
     TRY_VOID(check_members(body, kMembers));
     TRY_VOID(take_chat_words(body, "/v1/chat/completions"));
-    TRY_VOID(check_stops(body));
+    TRY_VOID(check_stop(body));
     const json::value* prompt = find(body, "prompt");
     if (prompt == nullptr) return fail(must_be("prompt", "a string, and is required"));
     Call call;

@@ -45,6 +45,13 @@ bool is_of(const json::value& value, Kind kind) {
     return false;
 }
 
+bool is_sound(const json::value& value, const Member& member) {
+    if (!is_of(value, member.kind)) return false;
+    if (member.kind != Kind::Number && member.kind != Kind::Whole) return true;
+    const auto number = value.to_number<double>();
+    return number >= member.least && number <= member.most;
+}
+
 std::string range_text(const Member& member) {
     const std::string_view kind = name_of(member.kind);
     if (member.least <= -1e300 && member.most >= 1e300) return std::string(kind);
@@ -85,17 +92,26 @@ Result<json::object> read_object(std::string_view body) {
 }
 
 Result<void> check_members(const json::object& body, std::span<const Member> members) {
-    for (const Member& member : members) {
-        const json::value* value = find(body, member.name);
-        if (value == nullptr) continue;
-        bool sound = is_of(*value, member.kind);
-        if (sound && (member.kind == Kind::Number || member.kind == Kind::Whole)) {
-            const auto number = value->to_number<double>();
-            sound = number >= member.least && number <= member.most;
+    for (const auto& [name, value] : body) {
+        if (value.is_null()) continue;
+        const auto member = std::ranges::find(members, std::string_view(name), &Member::name);
+        if (member != members.end() && !is_sound(value, *member)) {
+            return fail(must_be(member->name, range_text(*member)));
         }
-        if (!sound) return fail(must_be(member.name, range_text(member)));
     }
     return {};
+}
+
+Result<void> check_stop(const json::object& body) {
+    constexpr std::size_t kStopsMax = 64;
+    const json::value* stop = find(body, "stop");
+    if (stop == nullptr || stop->is_string()) return {};
+    const json::array* list = stop->if_array();
+    if (list != nullptr && list->size() <= kStopsMax &&
+        std::ranges::all_of(*list, [](const json::value& word) { return word.is_string(); })) {
+        return {};
+    }
+    return fail(must_be("stop", format("a string or a list of at most {} strings", kStopsMax)));
 }
 
 const json::value* find(const json::object& from, std::string_view name) {

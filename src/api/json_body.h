@@ -30,6 +30,9 @@ Result<boost::json::object> read_object(std::string_view body);
 // Errors: InvalidArgument with `param`, for the first member that is not what its row says.
 Result<void> check_members(const boost::json::object& body, std::span<const Member> members);
 
+// "stop" of the OpenAI forms. Errors: InvalidArgument with `param`.
+Result<void> check_stop(const boost::json::object& body);
+
 // nullptr when absent or null.
 const boost::json::value* find(const boost::json::object& from, std::string_view name);
 // Of members that were checked; empty, false or `otherwise` when absent.

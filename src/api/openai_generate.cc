@@ -19,7 +19,6 @@ using inference::Operation;
 
 constexpr double kWholeMax = 2147483647;
 constexpr double kChoicesMax = 128;  // of one prompt
-constexpr std::size_t kStopsMax = 64;
 constexpr std::size_t kToolsMax = 1024;
 constexpr std::size_t kPromptsMax = 2048;
 constexpr std::size_t kFieldsMax = 256;
@@ -74,17 +73,6 @@ constexpr std::array kInfill = {
     Member{"input_extra", Kind::List},
     Member{"prompt", Kind::Text},
 };
-
-Result<void> check_stop(const json::object& body) {
-    const json::value* stop = find(body, "stop");
-    if (stop == nullptr || stop->is_string()) return {};
-    bool sound = stop->is_array() && stop->get_array().size() <= kStopsMax;
-    if (sound) {
-        for (const json::value& word : stop->get_array()) sound = sound && word.is_string();
-    }
-    if (sound) return {};
-    return fail(must_be("stop", format("a string or a list of at most {} strings", kStopsMax)));
-}
 
 // Members of llama-server's own form: the engine is asked for all, to know the end of its stream.
 Result<void> take_fields(json::object& body, GenerateCall& call) {

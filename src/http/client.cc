@@ -11,6 +11,8 @@ namespace {
 
 using Step = ReplyReader::Step;
 
+constexpr std::size_t kHeadBytes = 512;  // of nearly all calls
+
 bool has_field(const Headers& headers, std::string_view name) {
     return headers.find(name).has_value();
 }
@@ -30,6 +32,7 @@ Result<std::string> encode_call(const Call& call, const std::string& host) {
                     "the request target has a character that must be escaped");
     }
     std::string head;
+    head.reserve(kHeadBytes);
     head.append(to_string(call.method)).append(" ").append(call.target).append(" HTTP/1.1\r\n");
     if (!has_field(call.headers, "host")) head.append("Host: ").append(host).append("\r\n");
     if (!has_field(call.headers, "accept-encoding")) head += "Accept-Encoding: identity\r\n";

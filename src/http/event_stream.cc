@@ -46,6 +46,19 @@ void append_event(std::string& out, std::string_view data, std::string_view name
 
 void append_json_line(std::string& out, std::string_view json) { out.append(json) += '\n'; }
 
+std::optional<std::string_view> only_data(std::string_view event) {
+    if (event.starts_with("event:")) {
+        const std::size_t end = event.find('\n');
+        if (end == std::string_view::npos || event[end - 1] == '\r') return std::nullopt;
+        event.remove_prefix(end + 1);
+    }
+    if (!event.starts_with("data:") || !event.ends_with("\n\n")) return std::nullopt;
+    event = event.substr(5, event.size() - 7);
+    if (event.contains('\n') || event.contains('\r')) return std::nullopt;
+    if (event.starts_with(' ')) event.remove_prefix(1);
+    return event;
+}
+
 Result<void> EventStreamParser::feed(std::string_view bytes, const OnEvent& on_event) {
     while (!bytes.empty()) {
         if (std::exchange(skip_lf_, false) && bytes.front() == '\n') {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ void append_event(std::string& out, std::string_view data, std::string_view name
 
 // Appends one line of NDJSON; `json` must contain no line break.
 void append_json_line(std::string& out, std::string_view json);
+
+// The data of one whole event that has, beside its name, one line of data and "\n" for its ends: as
+// nearly all do. Nothing: it takes a parser to say.
+std::optional<std::string_view> only_data(std::string_view event);
 
 struct Event {
     std::string name;  // "event:" field; empty means "message"

@@ -81,6 +81,19 @@ TEST(EventStream, EndsWhenTheReceiverFails) {
     EXPECT_EQ(calls, 1);
 }
 
+TEST(OnlyData, KnowsTheFormThatNearlyAllEventsHave) {
+    EXPECT_EQ(only_data("data: x\n\n"), "x");
+    EXPECT_EQ(only_data("data:x\n\n"), "x");
+    EXPECT_EQ(only_data("event: e\ndata: {\"a\": 1}\n\n"), "{\"a\": 1}");
+    EXPECT_EQ(only_data("data: \n\n"), "");
+    for (const std::string_view event :
+         {"", "\n\n", "data: x\n", "data: x\r\n\r\n", "data: x\ndata: y\n\n", ": x\n\n", "data: x\r\n\n",
+          "event: e\r\ndata: x\n\n", "event: e\nid: 1\ndata: x\n\n", "event: e", "data:\n", "event:\n\n",
+          "data: x\ny\n\n"}) {
+        EXPECT_EQ(only_data(event), std::nullopt) << event;
+    }
+}
+
 TEST(LineParser, CutsLinesHoweverTheyArrive) {
     const std::string bytes = "{\"a\":1}\n\r\n{\"b\":2}\r\nlast";
     for (std::size_t size = 1; size <= bytes.size(); ++size) {

@@ -92,6 +92,10 @@ Headers::Field Headers::field(std::size_t index) const {
 }
 
 void Headers::add(std::string_view name, std::string_view value) {
+    if (slices_.empty()) {  // room for the few that most messages have
+        text_.reserve(256);
+        slices_.reserve(8);
+    }
     const auto begin = std::uint32_t(text_.size());
     text_.append(name).append(value);
     slices_.push_back({.name_begin = begin,

@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -58,17 +59,29 @@ json::value built(const dom::element& element, const json::storage_ptr& storage)
     return json::value(nullptr, storage);
 }
 
+json::value built_members(const dom::object& from, std::span<const std::string_view> names,
+                          const json::storage_ptr& storage) {
+    json::object out(storage);
+    for (const dom::key_value_pair field : from) {
+        if (std::ranges::find(names, field.key) != names.end()) {
+            out.insert_or_assign(field.key, built(field.value, storage));
+        }
+    }
+    return out;
+}
+
+dom::parser& kept_parser() {
+    thread_local dom::parser parser;
+    return parser;
+}
+
 // False: let the other say what is wrong with it, or whether it is wrong.
-bool parse_fast(dom::parser& parser, std::string_view text, const json::storage_ptr& storage,
-                json::value& value) {
+bool parse_fast(dom::parser& parser, std::string_view text, dom::element& root) {
     // Room is made here and not on the way, which would forget the bound of depth.
     if (parser.capacity() < text.size() || parser.max_depth() != kJsonDepthMax) {
         if (parser.allocate(text.size(), kJsonDepthMax) != simdjson::SUCCESS) return false;
     }
-    dom::element root;
-    if (parser.parse(text.data(), text.size()).get(root) != simdjson::SUCCESS) return false;
-    value = built(root, storage);
-    return true;
+    return parser.parse(text.data(), text.size()).get(root) == simdjson::SUCCESS;
 }
 
 }  // namespace
@@ -76,15 +89,26 @@ bool parse_fast(dom::parser& parser, std::string_view text, const json::storage_
 json::value parse_json(std::string_view text, boost::system::error_code& error,
                        json::storage_ptr storage) {
     error.clear();
-    json::value value(storage);
+    dom::element root;
     if (text.size() <= kKeptBytesMax) {
-        thread_local dom::parser kept;
-        if (parse_fast(kept, text, storage, value)) return value;
+        if (parse_fast(kept_parser(), text, root)) return built(root, storage);
     } else if (text.size() <= kFastBytesMax) {
         dom::parser parser;
-        if (parse_fast(parser, text, storage, value)) return value;
+        if (parse_fast(parser, text, root)) return built(root, storage);
     }
     return json::parse(text, error, std::move(storage), options());
+}
+
+json::value parse_members(std::string_view text, std::span<const std::string_view> names,
+                          boost::system::error_code& error, json::storage_ptr storage) {
+    dom::element root;
+    dom::object object;
+    if (text.size() <= kKeptBytesMax && parse_fast(kept_parser(), text, root) &&
+        root.get(object) == simdjson::SUCCESS) {
+        error.clear();
+        return built_members(object, names, storage);
+    }
+    return parse_json(text, error, std::move(storage));
 }
 
 }  // namespace hearth::inference

@@ -4,6 +4,7 @@
 #include <boost/json/value.hpp>
 #include <boost/system/error_code.hpp>
 #include <cstddef>
+#include <span>
 #include <string_view>
 
 namespace hearth::inference {
@@ -15,5 +16,11 @@ inline constexpr std::size_t kJsonDepthMax = 64;
 // short as an event of a stream. Null on an error. Thread-safe.
 boost::json::value parse_json(std::string_view text, boost::system::error_code& error,
                               boost::json::storage_ptr storage = {});
+
+// The same of an object of which only a few members matter: the whole text is checked, and built is
+// what has one of these names at the top level. Of texts of more than 64 KiB all may be.
+boost::json::value parse_members(std::string_view text, std::span<const std::string_view> names,
+                                 boost::system::error_code& error,
+                                 boost::json::storage_ptr storage = {});
 
 }  // namespace hearth::inference

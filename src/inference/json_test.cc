@@ -40,6 +40,24 @@ TEST(ParseJson, ALongTextIsReadAsAShortOne) {
     EXPECT_TRUE(refused(text + "]"));
 }
 
+TEST(ParseMembers, ChecksTheWholeAndBuildsWhatIsAskedFor) {
+    constexpr std::array<std::string_view, 2> kNames = {"a", "c"};
+    const auto members = [&](std::string_view text) {
+        boost::system::error_code error;
+        json::value value = parse_members(text, kNames, error);
+        EXPECT_EQ(value.is_null(), error.failed()) << text;
+        return value;
+    };
+    EXPECT_EQ(members(R"({"a":1,"b":{"c":2},"c":[{"b":3}],"a":4})"),
+              json::parse(R"({"c":[{"b":3}],"a":4})"));
+    EXPECT_EQ(members(R"({"b":1})"), json::object());
+    EXPECT_TRUE(members(R"({"b":1)").is_null());
+    EXPECT_TRUE(members(R"({"b":"\x"})").is_null());
+    EXPECT_EQ(members("7"), 7);
+    const std::string longer = R"({"a":1,"b":")" + std::string(1 << 17, 'y') + R"("})";
+    EXPECT_EQ(members(longer).at("a"), 1);
+}
+
 TEST(ParseJson, HasABoundOfDepth) {
     const auto nested = [](std::size_t levels) {
         return std::string(levels, '[') + std::string(levels, ']');

@@ -1,5 +1,6 @@
 #include "backends/remote/anthropic_stream.h"
 
+#include <array>
 #include <boost/json.hpp>
 #include <optional>
 #include <utility>
@@ -38,6 +39,14 @@ class AnthropicStream final : public WireStream {
 
     Result<void> feed(std::string_view bytes) override {
         return parser_.feed(bytes, [this](const http::Event& event) { return take(event.data); });
+    }
+    bool is_plain(std::string_view event) const override {
+        constexpr std::array<std::string_view, 2> kNews = {"type", "error"};
+        const auto data = http::only_data(event);
+        return data && is_object_with(*data, kNews, [](const json::object& news) {
+                   return text_at(news, "type") == "content_block_delta" &&
+                          find(news, "error") == nullptr;
+               });
     }
     Result<void> finish() override { return complete_ ? Result<void>() : stream_cut(); }
     bool complete() const override { return complete_; }

@@ -34,6 +34,11 @@ class Breaker {
         ~Pass();
         void succeeded();
         void failed(Clock::time_point now);
+        // The server has begun to answer. Of a probe that is enough: others need not wait until a
+        // long answer has ended.
+        void answers() {
+            if (probes_) succeeded();
+        }
 
       private:
         friend class Breaker;

@@ -1,5 +1,6 @@
 #include "backends/remote/ollama_stream.h"
 
+#include <array>
 #include <boost/json.hpp>
 #include <chrono>
 #include <utility>
@@ -35,6 +36,12 @@ class OllamaStream final : public WireStream {
 
     Result<void> feed(std::string_view bytes) override {
         return parser_.feed(bytes, [this](std::string_view line) { return take(line); });
+    }
+    bool is_plain(std::string_view line) const override {
+        constexpr std::array<std::string_view, 3> kNews = {"error", "object", "done"};
+        return is_object_with(line, kNews, [](const json::object& news) {
+            return !told_in_stream(news) && !flag_at(news, "done");
+        });
     }
     Result<void> finish() override {
         if (complete_) return {};

@@ -1,5 +1,6 @@
 #include "backends/remote/openai_stream.h"
 
+#include <array>
 #include <boost/json.hpp>
 #include <cstdint>
 #include <map>
@@ -70,6 +71,15 @@ class OpenaiStream final : public WireStream {
 
     Result<void> feed(std::string_view bytes) override {
         return parser_.feed(bytes, [this](const http::Event& event) { return take(event.data); });
+    }
+    bool is_plain(std::string_view event) const override {
+        constexpr std::array<std::string_view, 5> kNews = {"error", "object", "usage", "timings",
+                                                           "stop_type"};
+        const auto data = http::only_data(event);
+        return data && is_object_with(*data, kNews, [](const json::object& news) {
+                   return !told_in_stream(news) && find(news, "usage") == nullptr &&
+                          find(news, "timings") == nullptr && find(news, "stop_type") == nullptr;
+               });
     }
     Result<void> finish() override { return complete_ ? Result<void>() : stream_cut(); }
     bool complete() const override { return complete_; }

@@ -38,9 +38,11 @@ Error wrong_type(const std::string& upstream, const http::Headers& headers) {
 
 }  // namespace
 
-RemoteAnswer::RemoteAnswer(const Upstream& upstream, const inference::GenerateRequest& request,
+RemoteAnswer::RemoteAnswer(const Upstream& upstream, Upstream::Visit& visit,
+                           const inference::GenerateRequest& request,
                            const inference::Original* original, inference::Sink& sink)
     : upstream_(upstream),
+      visit_(visit),
       sink_(sink),
       original_(original),
       stream_(upstream.wire().stream(request, next_stamp())),
@@ -108,14 +110,16 @@ Awaitable<Result<void>> RemoteAnswer::pass_events(std::string_view bytes) {
     bool any = false;
     for (boost::json::object& event : stream_->take_events()) {
         any = true;
+        visit_.answers();
         heard(inference::says_something(event));
         Result<void> pushed = co_await sink_.push(std::move(event));
         sink_failed_ = !pushed;
         if (!pushed) co_return pushed;
     }
     if (!fed) co_return fed;
-    if (any) co_return Result<void>();
-    co_return co_await tell_alive();
+    if (!any) CO_TRY_VOID(co_await tell_alive());
+    heard(false);  // the time that a slow reader took was not the server's
+    co_return Result<void>();
 }
 
 Awaitable<Result<void>> RemoteAnswer::tell_alive() {
@@ -125,9 +129,11 @@ Awaitable<Result<void>> RemoteAnswer::tell_alive() {
 }
 
 Awaitable<Result<void>> RemoteAnswer::relay(std::string_view bytes, bool says) {
+    visit_.answers();
     heard(says);
     Result<void> relayed = co_await sink_.relay(bytes, says);
     sink_failed_ = !relayed;
+    heard(false);  // the time that a slow reader took was not the server's
     co_return relayed;
 }
 
@@ -135,9 +141,14 @@ Awaitable<Result<void>> RemoteAnswer::relay(std::string_view bytes, bool says) {
 // server's own.
 Awaitable<Result<void>> RemoteAnswer::relay_events(std::string_view bytes) {
     std::string whole;
+    whole.reserve(splitter_.rest().size() + bytes.size());
     bool says = false;
     Result<void> fed = splitter_.feed(bytes, [&](std::string_view event) -> Result<void> {
         if (stream_->complete()) return {};
+        if (said_something_ && stream_->is_plain(event)) {
+            whole += event;
+            return {};
+        }
         TRY_VOID(stream_->feed(event));
         for (const boost::json::object& one : stream_->take_events()) {
             says = says || inference::says_something(one);

@@ -18,7 +18,7 @@ namespace hearth::remote {
 class RemoteAnswer {
   public:
     // `original`: whose words the answer keeps; null: it is translated. All must outlive it.
-    RemoteAnswer(const Upstream& upstream, const inference::GenerateRequest& request,
+    RemoteAnswer(const Upstream& upstream, Upstream::Visit& visit, const inference::GenerateRequest& request,
                  const inference::Original* original, inference::Sink& sink);
 
     Result<void> head(const http::Reply& reply);
@@ -47,6 +47,7 @@ class RemoteAnswer {
     void heard(bool said_something);
 
     const Upstream& upstream_;
+    Upstream::Visit& visit_;
     inference::Sink& sink_;
     const inference::Original* const original_;
     const std::unique_ptr<WireStream> stream_;

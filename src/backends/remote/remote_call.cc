@@ -16,7 +16,7 @@ Awaitable<Result<GenerateReply>> ask_stream(Upstream& upstream, http::Call call,
                                             Deadline deadline) {
     const Deadline end = deadline.earlier(Deadline::after(upstream.options().total_time));
     CO_TRY(Upstream::Visit visit, co_await upstream.visit(end));
-    RemoteAnswer answer(upstream, request, own, sink);
+    RemoteAnswer answer(upstream, visit, request, own, sink);
     call = upstream.addressed(std::move(call));
     call.moving_limit = &answer.limit();
     // Of an answer that is no stream nothing comes before it is whole.

@@ -119,6 +119,7 @@ void Upstream::Visit::succeeded() {
 }
 
 void Upstream::Visit::failed(const Error& error, int status) {
+    if (error.code == Code::Cancelled) return;  // told by the destructor
     Upstream* upstream = std::exchange(upstream_, nullptr);
     const auto now = Clock::now();
     const bool wants_pause = status == 429 || (status == 503 && error.retry_after);
@@ -128,6 +129,8 @@ void Upstream::Visit::failed(const Error& error, int status) {
         if (error.retry_after) upstream->pause_until(now + std::min(*error.retry_after, kPauseMax));
     } else if (is_servers(error, status)) {
         pass_.failed(now);
+        upstream->metrics_.failed.add();
+    } else if (error.code == Code::DeadlineExceeded) {
         upstream->metrics_.failed.add();
     } else {
         pass_.succeeded();

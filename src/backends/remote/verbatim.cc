@@ -13,6 +13,11 @@ namespace json = boost::json;
 using inference::Dialect;
 using inference::Usage;
 
+// Of a whole answer: what tells a failure, or how much it took.
+constexpr std::array<std::string_view, 9> kTelling = {
+    "error",    "type",      "usage",           "prompt_eval_count", "eval_count",
+    "stop_type", "tokens_evaluated", "tokens_predicted", "timings"};
+
 struct Way {
     Dialect dialect;
     std::string_view kind;
@@ -101,11 +106,10 @@ Framing framing_of(Dialect dialect) {
 }
 
 Result<Usage> check_whole(const Wire& wire, std::string_view body) {
-    // Only looked at: most answers need no more memory than this.
-    std::array<unsigned char, 8 << 10> memory;
+    std::array<unsigned char, 2 << 10> memory;
     json::monotonic_resource resource(memory.data(), memory.size());
     boost::system::error_code failed;
-    const json::value parsed = inference::parse_json(body, failed, &resource);
+    const json::value parsed = inference::parse_members(body, kTelling, failed, &resource);
     if (failed || !parsed.is_object()) {
         return fail({.code = Code::BadUpstream,
                      .message = "the answer is no JSON object",

@@ -40,6 +40,9 @@ class WireStream {
     // Bytes of a 200's body, cut anywhere. Error: what the upstream tells inside the stream, or
     // BadUpstream for what is no such stream; the events before it can still be taken.
     virtual Result<void> feed(std::string_view bytes) = 0;
+    // Of an answer that is passed on as it is: true where this whole event, or line, is a further
+    // piece of it, sound and without any news but its text. feed() need not see it then.
+    virtual bool is_plain(std::string_view /*event*/) const { return false; }
     // The body has ended. Error: BadUpstream, reason "stream_cut", where the protocol's own end has
     // not come. May add the last events.
     virtual Result<void> finish() = 0;

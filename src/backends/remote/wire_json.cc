@@ -1,5 +1,6 @@
 #include "backends/remote/wire_json.h"
 
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <cmath>
@@ -54,6 +55,15 @@ void append_value(std::string& out, const json::value& value) {
 const json::value* find(const json::object& from, std::string_view name) {
     const json::value* value = from.if_contains(name);
     return value != nullptr && !value->is_null() ? value : nullptr;
+}
+
+bool is_object_with(std::string_view text, std::span<const std::string_view> names,
+                    bool (*judge)(const json::object&)) {
+    std::array<unsigned char, 2 << 10> memory;
+    json::monotonic_resource resource(memory.data(), memory.size());
+    boost::system::error_code failed;
+    const json::value parsed = inference::parse_members(text, names, failed, &resource);
+    return !failed && parsed.is_object() && judge(parsed.get_object());
 }
 
 const json::object* object_at(const json::object& from, std::string_view name) {

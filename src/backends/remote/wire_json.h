@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,10 @@ std::string_view text_at(const boost::json::object& from, std::string_view name)
 bool flag_at(const boost::json::object& from, std::string_view name, bool otherwise = false);
 // A whole number from 0 to 10^15.
 std::optional<std::uint64_t> count_at(const boost::json::object& from, std::string_view name);
+
+// Whether the text is a JSON object of which `judge` thinks well, told its members of these names.
+bool is_object_with(std::string_view text, std::span<const std::string_view> names,
+                    bool (*judge)(const boost::json::object&));
 
 // Error: BadUpstream.
 Result<boost::json::object> read_answer(std::string_view text);
