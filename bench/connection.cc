@@ -207,7 +207,7 @@ bool Connection::consume(std::string_view bytes) {
         if (parse_head()) return true;
         return rest.empty() ? false : consume(rest);
     }
-    if (first_ns_ == 0) first_ns_ = ns_since_start();
+    if (first_ns_ == 0 && (!events_ || bytes.contains("data:"))) first_ns_ = ns_since_start();
     if (framing_ == Framing::Chunked) return consume_chunked(bytes);
     if (bytes.size() > left_) throw std::runtime_error("the reply is longer than it said");
     left_ -= bytes.size();
@@ -220,6 +220,7 @@ bool Connection::parse_head() {
         throw std::runtime_error("unexpected reply: " + head_.substr(0, head_.find("\r\n")));
     }
     in_body_ = true;
+    events_ = find_field(head_, "content-type").contains("event-stream");
     closes_ = equals_without_case(find_field(head_, "connection"), "close");
     if (find_field(head_, "transfer-encoding").contains("chunked")) {
         framing_ = Framing::Chunked;

@@ -44,7 +44,7 @@ class Connection {
     bool advance();
     const PreparedRequest& request() const { return *request_; }
     std::uint64_t latency_ns() const { return latency_ns_; }
-    // To the first byte of the reply's body.
+    // To the first byte of the reply's body; of a stream of events, to its first data.
     std::uint64_t first_ns() const { return first_ns_; }
     // Keeps the body of replies from now on (used by the check of the first reply).
     void keep_body() { keep_body_ = true; }
@@ -78,6 +78,7 @@ class Connection {
 
     std::string head_;  // bytes until the blank line, then empty
     bool in_body_ = false;
+    bool events_ = false;  // of which comments are no part
     Framing framing_ = Framing::Length;
     std::uint64_t left_ = 0;  // of the body, or of the current chunk with its CRLF
     std::string chunk_line_;

@@ -67,43 +67,19 @@ start_ours() {
 }
 
 start_nginx() {
-    local port
-    port=$(free_port)
-    mkdir -p "$work/nginx"
-    cat >"$work/nginx.conf" <<CONF
-daemon off;
-worker_processes $workers;
-pid $work/nginx/pid;
-error_log stderr crit;
-events { worker_connections 4096; }
-http {
-    access_log off;
-    keepalive_requests 1000000000;
-    client_body_buffer_size 1m;
-    client_body_temp_path $work/nginx;
-    proxy_temp_path $work/nginx;
-    fastcgi_temp_path $work/nginx;
-    uwsgi_temp_path $work/nginx;
-    scgi_temp_path $work/nginx;
-    upstream up {
-        server ${addresses[direct]};
-        keepalive 256;
-        keepalive_requests 1000000000;
-    }
-    server {
-        listen 127.0.0.1:$port reuseport;
+    run_nginx /v1/models '
         location / {
             proxy_pass http://up;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_buffering off;
-        }
-    }
-}
-CONF
-    start_process nginx "$(PATH=$PATH:/usr/sbin command -v nginx)" -c "$work/nginx.conf" -e stderr
-    server_address=127.0.0.1:$port
-    until_true 20 answers "$server_address/v1/models" || fail_with_log nginx
+        }' "
+    client_body_buffer_size 1m;
+    upstream up {
+        server ${addresses[direct]};
+        keepalive 256;
+        keepalive_requests 1000000000;
+    }"
     started nginx
 }
 

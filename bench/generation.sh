@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Text generation: Hearth as shipped beside llama-server itself, at the best flags found and at its defaults, on the
 # same GGUF with the same requests. All servers run at once and are asked in turn, a measurement of each right after the
-# other, in an order that is turned round in every second round. Prints a table and writes build/bench/generation.json.
+# other, in an order that is turned round in every second round. Hearth's own llama-server is asked directly too: what
+# differs there is the gateway alone. What has no bar is measured in the first round only. Prints a table and writes
+# build/bench/generation.json.
 #
 #   HEARTH_BENCH_ROUNDS   rounds (default 3)
 #   HEARTH_BENCH_STREAMS  numbers of streams (default "1 8 32")
 #   HEARTH_BENCH_TINY=1   a tiny model and one short round without tuning, so that the bench cannot rot
 #
 # The model has the shape of Qwen2.5-Coder-0.5B and random weights: its words mean nothing, its speed is the real one's.
-# Each request has a prompt of its own of about 50 tokens and generates the same number of tokens. Two cores compute
-# some 20 to 80 of its tokens per second, so that a round takes six minutes.
+# Each request has a prompt of its own of about 50 tokens; the answers are of different lengths, since with equal ones
+# all would begin and end together, and a measurement would tell how the first of them happened to meet. Two cores
+# compute some 30 to 70 of its tokens per second: a round takes five minutes, the first one nine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -19,7 +22,7 @@ source bench/lib.sh
 
 rounds=${HEARTH_BENCH_ROUNDS:-3}
 read -r -a streams <<<"${HEARTH_BENCH_STREAMS:-1 8 32}"
-tokens=48
+tokens=48  # on the average
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hearth/bench
 if [[ -n $tiny ]]; then
     rounds=1
@@ -51,22 +54,24 @@ make_model() {
 
 # Chat bodies with different prompts, so that no answer can use another's work: pieces of our own code.
 make_bodies() {
-    local file
+    local file length=0
     while read -r file; do
-        head -c 100 "$file" | jq -Rs --arg model "$name" --argjson tokens "$tokens" --arg file "$file" '{
+        length=$(((length + 3) % 8))
+        head -c 100 "$file" | jq -Rs --arg model "$name" --argjson tokens $((tokens * (9 + 2 * length) / 16)) \
+            --arg file "$file" '{
             $model, messages: [{role: "user", content: ("Explain " + $file + ":\n" + .)}], stream: true,
             max_tokens: $tokens, temperature: 0, ignore_eos: true, cache_prompt: false}' -c
     done < <(find src -name '*.cc' | sort | head -n 64) >"$work/bodies.jsonl"
 }
 
-# load LABEL STREAMS: one measurement of that server: each stream answers twice or more, once where there are many.
+# load LABEL STREAMS: one measurement of that server.
 load() {
-    local count=$((2 * $2))
-    ((count >= 4)) || count=4
-    ((count <= 32)) || count=32
+    local count=$((4 * $2))
+    ((count >= 8)) || count=8
+    ((count <= 64)) || count=64
     head -n "$count" "$work/bodies.jsonl" >"$work/part.jsonl"
     "$build/hearth-load" --address "${addresses[$1]}" --pid "${pids[$1]}" --path /v1/chat/completions --stream \
-        --bodies "$work/part.jsonl" --tokens "$tokens" --concurrency "$2" --label "$1-c$2" \
+        --bodies "$work/part.jsonl" --concurrency "$2" --label "$1-c$2" \
         --record "${3:-$work/measurements}"
 }
 
@@ -91,6 +96,8 @@ start_ours() {
     # Loaded, as the peers are.
     curl --silent --fail --max-time 120 --output /dev/null "http://$server_address/api/generate" \
         --data "{\"model\":\"$name\",\"stream\":false}" || fail_with_log hearth
+    pids[worker]=$(pgrep --parent "$server_pid" --full llama-server)
+    addresses[worker]=unix:$(tr '\0' '\n' <"/proc/${pids[worker]}/cmdline" | grep --after-context=1 --line-regexp -e --host | tail -n 1)
 }
 
 # try_flags PARALLEL MICRO: keeps them where nothing before was quicker at the largest number of streams.
@@ -125,8 +132,9 @@ start_all() {
 }
 
 measure_round() {
-    local count label order=(hearth best defaults one)
-    (($1 % 2)) || order=(one defaults best hearth)
+    local count label order=(hearth best worker defaults one)
+    (($1 == 1)) || order=(best worker hearth)
+    (($1 % 3 != 0)) || order=(worker hearth best)
     for count in "${streams[@]}"; do
         for label in "${order[@]}"; do load "$label" "$count" >/dev/null; done
     done
@@ -136,6 +144,7 @@ write_cases() {
     local count metric
     for count in "${streams[@]}"; do
         echo "$count streams | tokens/s | hearth-c$count.tokens_per_s | llama-server ${best_flags[*]} | best-c$count.tokens_per_s | 0.98"
+        echo "$count streams | tokens/s | hearth-c$count.tokens_per_s | the same llama-server, asked directly | worker-c$count.tokens_per_s |"
         echo "$count streams | tokens/s | hearth-c$count.tokens_per_s | llama-server, its defaults | defaults-c$count.tokens_per_s |"
         echo "$count streams | tokens/s | hearth-c$count.tokens_per_s | llama-server as Ollama starts it | one-c$count.tokens_per_s |"
         for metric in ttft_p50_ms ttft_p95_ms tpot_p50_ms tpot_p95_ms; do

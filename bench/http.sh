@@ -31,38 +31,6 @@ make_body() {
     printf '{"model":"all-minilm","input":"%s","n":1}' "$filler" >"$work/body.json"
 }
 
-# start_nginx HEALTH_BODY: sets server_pid and server_address.
-start_nginx() {
-    local port
-    port=$(free_port)
-    mkdir -p "$work/nginx"
-    cat >"$work/nginx.conf" <<CONF
-daemon off;
-worker_processes $workers;
-pid $work/nginx/pid;
-error_log stderr crit;
-events { worker_connections 4096; }
-http {
-    access_log off;
-    keepalive_requests 1000000000;
-    default_type application/json;
-    client_body_temp_path $work/nginx;
-    proxy_temp_path $work/nginx;
-    fastcgi_temp_path $work/nginx;
-    uwsgi_temp_path $work/nginx;
-    scgi_temp_path $work/nginx;
-    server {
-        listen 127.0.0.1:$port reuseport;
-        location = /health { return 200 '$1'; }
-        location = /echo { return 200 '$(<"$work/body.json")'; }
-    }
-}
-CONF
-    start_process nginx "$(PATH=$PATH:/usr/sbin command -v nginx)" -c "$work/nginx.conf" -e stderr
-    server_address=127.0.0.1:$port
-    until_true 20 answers "$server_address/health" || fail_with_log nginx
-}
-
 # load LABEL OPTIONS...: one measurement of the server that runs now.
 load() {
     local label=$1
@@ -90,7 +58,9 @@ measure_round() {
     load_all server
     stop_process "$server_pid"
     [[ -z $tiny ]] || return 0
-    start_nginx "$health_body"
+    run_nginx /health "
+        location = /health { return 200 '$health_body'; }
+        location = /echo { return 200 '$(<"$work/body.json")'; }" 'default_type application/json;'
     load_all nginx
     stop_process "$server_pid"
 }

@@ -52,6 +52,38 @@ start_hearth() {
     server_address=$(sed -n 's|^ready http://||p' "$work/$name.out")
 }
 
+# run_nginx PATH SERVER [HTTP]: with the directives given inside the server and beside it; sets server_pid and
+# server_address. PATH answers when it is ready.
+run_nginx() {
+    local port
+    port=$(free_port)
+    mkdir -p "$work/nginx"
+    cat >"$work/nginx.conf" <<CONF
+daemon off;
+worker_processes $(nproc);
+pid $work/nginx/pid;
+error_log stderr crit;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path $work/nginx;
+    proxy_temp_path $work/nginx;
+    fastcgi_temp_path $work/nginx;
+    uwsgi_temp_path $work/nginx;
+    scgi_temp_path $work/nginx;
+    ${3:-}
+    server {
+        listen 127.0.0.1:$port reuseport;
+        $2
+    }
+}
+CONF
+    start_process nginx "$(PATH=$PATH:/usr/sbin command -v nginx)" -c "$work/nginx.conf" -e stderr
+    server_address=127.0.0.1:$port
+    until_true 20 answers "$server_address$1" || fail_with_log nginx
+}
+
 fail_with_log() {
     log_tail "$work/$1.err"
     die "$1 did not start"

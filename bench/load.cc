@@ -38,7 +38,7 @@ struct Options {
 // What one phase did. Times in nanoseconds, one per request.
 struct Tally {
     std::vector<std::uint64_t> latencies_ns;
-    std::vector<std::uint64_t> first_ns;      // to the first byte of the body
+    std::vector<std::uint64_t> first_ns;      // to the first byte of the body, or the first data
     std::vector<std::uint64_t> per_token_ns;  // from there to the end, over the other tokens
     std::uint64_t texts = 0;
     std::uint64_t tokens = 0;

@@ -61,6 +61,13 @@ std::string embeddings_body(const WorkloadOptions& options, const std::vector<Te
     return json::serialize(body);
 }
 
+// A body's own limit is what its answer has: the benches ask for answers that do not end before it.
+std::uint64_t answer_tokens(const std::string& body, std::uint64_t otherwise) {
+    const json::value value = json::parse(body);
+    const json::value* limit = value.as_object().if_contains("max_tokens");
+    return limit != nullptr ? limit->to_number<std::uint64_t>() : otherwise;
+}
+
 std::size_t count_vectors(const std::string& body, const std::string& shape) {
     const json::value value = json::parse(body);
     if (shape == "tei") return value.as_array().size();
@@ -90,7 +97,7 @@ std::vector<PreparedRequest> prepare_requests(const WorkloadOptions& options,
         for (std::string line; std::getline(file, line);) {
             requests.push_back({.wire = wire("POST", options, address, line),
                                 .texts = 1,
-                                .tokens = options.tokens});
+                                .tokens = answer_tokens(line, options.tokens)});
         }
         if (requests.empty()) throw std::runtime_error("no bodies in " + options.bodies_file);
         return requests;

@@ -20,23 +20,10 @@ constexpr std::string_view kRedPixel =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
     "gg==";
 
-class Anthropic : public ::testing::Test {
+class Anthropic : public TextServer {
   protected:
-    static void SetUpTestSuite() { server_ = new ServerProcess(text_options()); }
-    static void TearDownTestSuite() {
-        delete server_;
-        server_ = nullptr;
-    }
-    static const std::string& address() { return server_->address(); }
-    static Reply ask(const json::value& body) {
-        return post(address(), "/v1/messages", json::serialize(body));
-    }
-
-  private:
-    static ServerProcess* server_;
+    static Reply ask(const json::value& body) { return TextServer::ask("/v1/messages", body); }
 };
-
-ServerProcess* Anthropic::server_ = nullptr;
 
 json::object said(std::string_view role, const json::value& content) {
     return {{"role", role}, {"content", content}};
@@ -319,23 +306,9 @@ TEST_F(Anthropic, ListsModelsForThoseWhoNameItsVersion) {
 }
 
 TEST_F(Anthropic, AReaderWhoLeavesFreesItsSlot) {
-    const std::string left =
-        R"(hearth_requests_total{model="tiny-text:q8_0",operation="generate",outcome="left"})";
     json::object body = chat("tiny-text", "hello");
     body["max_tokens"] = 4000;
-    for (const bool stream : {true, false}) {
-        const double before = metric(address(), left);
-        body["stream"] = stream;
-        const std::string text = json::serialize(body);
-        auto probe = std::make_unique<HttpProbe>(address());
-        probe->write("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
-                     std::to_string(text.size()) + "\r\n\r\n" + text);
-        std::this_thread::sleep_for(milliseconds(300));
-        probe.reset();
-        EXPECT_TRUE(eventually(seconds(2), [&] { return metric(address(), left) > before; }))
-            << stream;
-        EXPECT_EQ(ask(chat("tiny-text", "next")).status, 200);
-    }
+    expect_leaving_frees_the_slot(address(), "/v1/messages", body, chat("tiny-text", "next"));
 }
 
 TEST(AnthropicFaults, AnEngineThatDiesEndsTheStreamWithAnErrorEvent) {

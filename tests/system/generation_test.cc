@@ -16,24 +16,7 @@ namespace json = boost::json;
 using std::chrono::seconds;
 using testing::GgufKind;
 
-class Generation : public ::testing::Test {
-  protected:
-    static void SetUpTestSuite() { server_ = new ServerProcess(text_options()); }
-    static void TearDownTestSuite() {
-        delete server_;
-        server_ = nullptr;
-    }
-    static const std::string& address() { return server_->address(); }
-    static Reply ask(std::string_view path, const json::value& body) {
-        return post(address(), path, json::serialize(body));
-    }
-    static const ServerProcess& server() { return *server_; }
-
-  private:
-    static ServerProcess* server_;
-};
-
-ServerProcess* Generation::server_ = nullptr;
+class Generation : public TextServer {};
 
 // The JSON of every "data: " line but the last, which must be [DONE].
 std::vector<json::object> chunks(const Reply& reply) {
@@ -401,25 +384,11 @@ TEST_F(Generation, ManyStreamsAtOnceAllEnd) {
 }
 
 TEST_F(Generation, ACallerWhoLeavesFreesItsSlot) {
-    const std::string left =
-        R"(hearth_requests_total{model="tiny-text:q8_0",operation="generate",outcome="left"})";
     json::object body = chat("tiny-text", "hello");
     body["max_tokens"] = 4000;
     body["ignore_eos"] = true;
-    for (const bool stream : {true, false}) {
-        const double before = metric(address(), left);
-        body["stream"] = stream;
-        const std::string text = json::serialize(body);
-        auto probe = std::make_unique<HttpProbe>(address());
-        probe->write("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
-                     std::to_string(text.size()) + "\r\n\r\n" + text);
-        std::this_thread::sleep_for(std::chrono::milliseconds(300));
-        probe.reset();
-        EXPECT_TRUE(eventually(seconds(2), [&] { return metric(address(), left) > before; }))
-            << stream;
-        // All slots are free again: as many long answers as there are slots begin at once.
-        EXPECT_EQ(ask("/v1/chat/completions", chat("tiny-text", "next")).status, 200);
-    }
+    expect_leaving_frees_the_slot(address(), "/v1/chat/completions", body,
+                                  chat("tiny-text", "next"));
 }
 
 }  // namespace

@@ -21,23 +21,7 @@ constexpr std::string_view kOnePixel =
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+"
     "M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-class Responses : public ::testing::Test {
-  protected:
-    static void SetUpTestSuite() { server_ = new ServerProcess(text_options()); }
-    static void TearDownTestSuite() {
-        delete server_;
-        server_ = nullptr;
-    }
-    static const std::string& address() { return server_->address(); }
-    static Reply ask(std::string_view path, const json::value& body) {
-        return post(address(), path, json::serialize(body));
-    }
-
-  private:
-    static ServerProcess* server_;
-};
-
-ServerProcess* Responses::server_ = nullptr;
+class Responses : public TextServer {};
 
 json::object call_of(std::string_view model, const json::value& input) {
     return {{"model", model}, {"input", input}, {"temperature", 0}, {"max_output_tokens", 8}};
@@ -362,24 +346,10 @@ TEST_F(Responses, FillsInTheMiddleWholeAndAsAStream) {
 }
 
 TEST_F(Responses, ACallerWhoLeavesFreesItsSlot) {
-    const std::string left =
-        R"(hearth_requests_total{model="tiny-text:q8_0",operation="generate",outcome="left"})";
     json::object body = call_of("tiny-text", "hello");
     body["max_output_tokens"] = 4000;
     body["ignore_eos"] = true;
-    for (const bool stream : {true, false}) {
-        const double before = metric(address(), left);
-        body["stream"] = stream;
-        const std::string text = json::serialize(body);
-        auto probe = std::make_unique<HttpProbe>(address());
-        probe->write("POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
-                     std::to_string(text.size()) + "\r\n\r\n" + text);
-        std::this_thread::sleep_for(milliseconds(300));
-        probe.reset();
-        EXPECT_TRUE(eventually(seconds(2), [&] { return metric(address(), left) > before; }))
-            << stream;
-        EXPECT_EQ(ask("/v1/responses", call_of("tiny-text", "next")).status, 200);
-    }
+    expect_leaving_frees_the_slot(address(), "/v1/responses", body, call_of("tiny-text", "next"));
 }
 
 TEST(ResponsesFaults, AnEngineThatDiesEndsTheStreamWithAnErrorAndAFailedResponse) {
