@@ -1,6 +1,7 @@
 #include "backends/replicas/failover.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <boost/json.hpp>
 #include <random>
@@ -34,6 +35,15 @@ milliseconds jittered(milliseconds wait) {
 bool stands_in(Cause cause, const Error& error) {
     const bool context = error.reason == "context_length_exceeded";
     return cause == Cause::Context ? context : !context && may_succeed_elsewhere(error);
+}
+
+// Whether the same server would only say it again, or take as long again.
+bool asks_in_vain(const Error& error) {
+    constexpr std::array kTimeouts = {"header_timeout", "first_byte_timeout", "first_token_timeout",
+                                      "idle_timeout"};
+    return error.code == Code::Unsupported || error.code == Code::NotFound ||
+           error.code == Code::DeadlineExceeded ||
+           std::ranges::find(kTimeouts, error.reason) != kTimeouts.end();
 }
 
 }  // namespace
@@ -146,9 +156,7 @@ std::size_t Failover::Impl::choose(Choice& choice, const Work& work, std::uint64
 // All have been asked. False: it is not worth waiting.
 Awaitable<bool> Failover::Impl::wait_for_another(const Error& error, std::size_t attempts,
                                                  Deadline deadline) const {
-    const bool again_the_same = error.code == Code::Unsupported || error.code == Code::NotFound ||
-                                error.code == Code::DeadlineExceeded;
-    if (again_the_same) co_return false;
+    if (asks_in_vain(error)) co_return false;
     const auto doublings = std::min<std::size_t>(attempts - 1, 10);
     milliseconds wait = jittered(options.backoff * (1 << doublings));
     if (error.retry_after) wait = std::max(wait, *error.retry_after);

@@ -206,6 +206,23 @@ TEST_F(FailoverTest, AServerWhoseTimeIsUpIsFollowedByAnotherAndNotAskedAgain) {
     EXPECT_EQ(slow->calls, 2) << "once in each call";
 }
 
+TEST_F(FailoverTest, AServerThatWasSilentForTooLongIsFollowedByAnotherAndNotAskedAgain) {
+    const std::pair<const char*, Code> silences[] = {{"header_timeout", Code::Unavailable},
+                                                     {"first_byte_timeout", Code::BadUpstream},
+                                                     {"first_token_timeout", Code::BadUpstream}};
+    for (const auto& [reason, code] : silences) {
+        Error silent = broken(code);
+        silent.reason = reason;
+        const Script slow = script("slow", {{.events = {}, .error = silent}});
+        EXPECT_EQ(generate({tier({slow})}).error().reason, reason);
+        EXPECT_EQ(slow->calls, 1) << reason;
+        const Script other = script("other", {{.events = {}, .error = silent}});
+        EXPECT_FALSE(generate({tier({slow, other})}));
+        EXPECT_EQ(slow->calls, 2) << reason;
+        EXPECT_EQ(other->calls, 1) << reason;
+    }
+}
+
 TEST_F(FailoverTest, ACallerWhoLeavesIsNotServedByAnother) {
     sink_.leaves_after = 0;
     const Script first = script("first", {good_});
