@@ -12,6 +12,7 @@ Elsewhere::~Elsewhere() { CHECK(upstreams_ == nullptr); }
 // The new servers are asked before the old ones go, so that no call finds neither.
 Result<void> Elsewhere::apply(const Config& config, std::chrono::milliseconds wait_max) {
     TRY(std::vector<UpstreamPlan> plans, plan_upstreams(config));
+    if (upstreams_ != nullptr) upstreams_->retire();
     auto next = std::make_shared<Upstreams>(shards_, registry_, std::move(plans));
     next->start(wait_max);
     directory_.apply(std::make_shared<const Config>(config), next);

@@ -178,6 +178,10 @@ void Upstreams::start(std::chrono::milliseconds wait_max) {
     (void)impl_->all_heard.get_future().wait_for(wait_max);
 }
 
+void Upstreams::retire() {
+    for (const Member& member : impl_->members) member.upstream->retire();
+}
+
 void Upstreams::stop() {
     if (!impl_->running) return;
     impl_->running = false;

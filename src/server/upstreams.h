@@ -57,6 +57,9 @@ class Upstreams {
 
     // Begins to ask, and waits until each has answered once, failed, or `wait_max` has passed.
     void start(std::chrono::milliseconds wait_max);
+    // Before others are made in their place with the same registry: whether they are up is told of
+    // those from there on, and of one that has no follower no more.
+    void retire();
     // Blocks, while the shards still run.
     void stop();
 

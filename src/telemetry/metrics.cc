@@ -19,6 +19,8 @@ void Counter::add(double amount) const { counter_->Increment(amount); }
 double Counter::value() const { return counter_->Value(); }
 void Gauge::set(double value) const { gauge_->Set(value); }
 void Gauge::add(double amount) const { gauge_->Increment(amount); }
+double Gauge::value() const { return gauge_->Value(); }
+void Gauge::remove() const { family_->Remove(gauge_); }
 void Histogram::observe(double seconds) const { histogram_->Observe(seconds); }
 
 Registry::Registry()
@@ -33,7 +35,7 @@ Counter Registry::counter(const std::string& name, const std::string& help, cons
 
 Gauge Registry::gauge(const std::string& name, const std::string& help, const Labels& labels) {
     auto& family = prometheus::BuildGauge().Name(name).Help(help).Register(*registry_);
-    return Gauge(family.Add(labels));
+    return Gauge(family, family.Add(labels));
 }
 
 Histogram Registry::histogram(const std::string& name, const std::string& help,

@@ -6,6 +6,8 @@
 
 namespace prometheus {
 class Counter;
+template <typename T>
+class Family;
 class Gauge;
 class Histogram;
 class Registry;
@@ -32,10 +34,16 @@ class Gauge {
   public:
     void set(double value) const;
     void add(double amount) const;
+    double value() const;
+    // Is told no more: what it was of is gone. REQUIRES nobody uses it, or a copy of it, after
+    // this. One looked up later is another.
+    void remove() const;
 
   private:
     friend class Registry;
-    explicit Gauge(prometheus::Gauge& gauge) : gauge_(&gauge) {}
+    using Family = prometheus::Family<prometheus::Gauge>;
+    Gauge(Family& family, prometheus::Gauge& gauge) : family_(&family), gauge_(&gauge) {}
+    Family* family_;
     prometheus::Gauge* gauge_;
 };
 

@@ -146,6 +146,21 @@ TEST_F(ElsewhereFile, ANewFileIsAppliedWholeOrNotAtAll) {
     EXPECT_EQ(status("other"), 404);
 }
 
+TEST_F(ElsewhereFile, WhetherItIsUpIsToldOfThoseThatAreConfigured) {
+    write(format("  second:\n    kind: ollama\n    url: http://{}\n", far_.address()));
+    const ServerProcess near(options());
+    const auto told = [&](std::string_view name) {
+        return get(near.address(), "/metrics")
+            .body.contains(format("hearth_upstream_up{{upstream=\"{}\"}} 1\n", name));
+    };
+    EXPECT_TRUE(told("far"));
+    EXPECT_TRUE(told("second"));
+    write("");
+    near.signal(SIGHUP);
+    EXPECT_TRUE(eventually(seconds(10), [&] { return !told("second"); })) << near.log();
+    EXPECT_TRUE(eventually(seconds(10), [&] { return told("far"); }));
+}
+
 TEST_F(ElsewhereFile, DoctorAsksEachServer) {
     write("  dead:\n    url: http://127.0.0.1:1\n");
     const Ended ended = run_cli({.arguments = {"doctor", "--config", folder_ / "hearth.yaml"},

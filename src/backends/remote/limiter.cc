@@ -25,8 +25,11 @@ struct Limiter::Waiter {
 class Limiter::Place {
   public:
     Place(Limiter& limiter, std::shared_ptr<Waiter> waiter)
-        : limiter_(limiter), waiter_(std::move(waiter)) {}
+        : limiter_(limiter), waiter_(std::move(waiter)) {
+        if (limiter_.waiting_) limiter_.waiting_->add(1);
+    }
     ~Place() {
+        if (limiter_.waiting_) limiter_.waiting_->add(-1);
         const MutexLock lock(limiter_.mutex_);
         if (taken_) return;
         if (waiter_->granted) {
@@ -57,8 +60,9 @@ Limiter::Permit::~Permit() {
     if (limiter_ != nullptr) limiter_->release();
 }
 
-Limiter::Limiter(std::size_t running_max, std::size_t waiting_max)
-    : running_max_(running_max), waiting_max_(waiting_max) {
+Limiter::Limiter(std::size_t running_max, std::size_t waiting_max,
+                 std::optional<metrics::Gauge> waiting)
+    : running_max_(running_max), waiting_max_(waiting_max), waiting_(waiting) {
     CHECK(running_max > 0);
 }
 

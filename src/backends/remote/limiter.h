@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <list>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/thread_safety.h"
 #include "runtime/awaitable.h"
 #include "runtime/deadline.h"
+#include "telemetry/metrics.h"
 
 namespace hearth::remote {
 
@@ -28,8 +30,10 @@ class Limiter {
         Limiter* limiter_;
     };
 
-    // REQUIRES running_max >= 1
-    Limiter(std::size_t running_max, std::size_t waiting_max);
+    // REQUIRES running_max >= 1. `waiting` has one more for each that waits, beside what others put
+    // into it.
+    Limiter(std::size_t running_max, std::size_t waiting_max,
+            std::optional<metrics::Gauge> waiting = std::nullopt);
     ~Limiter();  // REQUIRES no waiter
     Limiter(const Limiter&) = delete;
     Limiter& operator=(const Limiter&) = delete;
@@ -49,6 +53,7 @@ class Limiter {
 
     const std::size_t running_max_;
     const std::size_t waiting_max_;
+    const std::optional<metrics::Gauge> waiting_;
     mutable Mutex mutex_;
     std::size_t running_ GUARDED_BY(mutex_) = 0;
     std::list<std::shared_ptr<Waiter>> waiters_ GUARDED_BY(mutex_);

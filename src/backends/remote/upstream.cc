@@ -79,7 +79,7 @@ Upstream::Upstream(runtime::Shards& shards, UpstreamOptions options, std::unique
       metrics_(metrics),
       tls_(options_.url.tls ? std::make_shared<const http::TlsContext>(options_.tls) : nullptr),
       breaker_(options_.breaker),
-      limiter_(options_.concurrency, options_.queue),
+      limiter_(options_.concurrency, options_.queue, metrics_.queued),
       clients_(shards.size()) {
     CHECK(wire_ != nullptr);
     // Here, on no shard, it may read files. What is wrong with them each connection says.
@@ -140,8 +140,13 @@ void Upstream::Visit::failed(const Error& error, int status) {
 }
 
 void Upstream::settle_up() {
-    metrics_.up.set(health() == inference::Health::Ready ? 1 : 0);
-    metrics_.queued.set(static_cast<double>(limiter_.waiting()));
+    const MutexLock lock(up_mutex_);
+    if (!retired_) metrics_.up.set(health() == inference::Health::Ready ? 1 : 0);
+}
+
+void Upstream::retire() {
+    const MutexLock lock(up_mutex_);
+    if (!std::exchange(retired_, true)) metrics_.up.remove();
 }
 
 void Upstream::pause_until(Clock::time_point when) {

@@ -15,6 +15,7 @@
 #include "backends/remote/server_url.h"
 #include "backends/remote/wire.h"
 #include "base/error.h"
+#include "base/thread_safety.h"
 #include "http/client.h"
 #include "inference/backend.h"
 #include "runtime/awaitable.h"
@@ -52,7 +53,7 @@ struct UpstreamMetrics {
     metrics::Counter left;       // by our caller before the end
     metrics::Counter held_back;  // not sent: breaker, pause or queue
     metrics::Gauge up;
-    metrics::Gauge queued;
+    metrics::Gauge queued;  // by all upstreams of the name: one that is retired has callers yet
 };
 
 // The calls to one server elsewhere: connections of each shard, its breaker, its limit and queue,
@@ -71,6 +72,9 @@ class Upstream {
     const UpstreamOptions& options() const { return options_; }
     const Wire& wire() const { return *wire_; }
     inference::Health health() const;
+    // Whether it is up is told no more: another takes its name, or nobody. Calls may still be made.
+    // Before another of its name is made with the same registry.
+    void retire() EXCLUDES(up_mutex_);
 
     // The right to make one call, and the duty to say what became of it. A visit that ends without
     // a word was left by its caller. The upstream must outlive it.
@@ -127,6 +131,8 @@ class Upstream {
     Breaker breaker_;
     Limiter limiter_;
     std::atomic<Clock::rep> paused_until_{0};
+    Mutex up_mutex_;
+    bool retired_ GUARDED_BY(up_mutex_) = false;
     std::vector<std::unique_ptr<http::Client>> clients_;  // by shard; each touched there only
 };
 
