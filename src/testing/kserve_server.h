@@ -3,6 +3,7 @@
 // For tests only: a server that speaks KServe's protocol as Triton does, with models whose vectors
 // tell what was sent. It trusts nothing of a request: sizes, shapes and types must agree.
 #include <boost/json.hpp>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -10,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -36,6 +38,11 @@ class KserveServer {
     // From now on.
     void refuse_index(bool refuse) { set(refuses_index_, refuse); }
     void be_ready(bool ready) { set(ready_, ready); }
+    // Metadata takes so long.
+    void be_slow(std::chrono::milliseconds time) {
+        const std::scoped_lock lock(mutex_);
+        metadata_time_ = time;
+    }
     void add_model(const std::string& name, const std::string& like) {
         const std::scoped_lock lock(mutex_);
         models_[name] = like;
@@ -98,11 +105,14 @@ class KserveServer {
         const std::string request = head.substr(0, head.find(" HTTP"));
         if (request.empty()) return;
         Answer answer;
+        std::chrono::milliseconds wait{0};
         {
             const std::scoped_lock lock(mutex_);
             requests_.push_back(request);
             answer = answer_of(request, head, body);
+            if (request.starts_with("GET /v2/models/")) wait = metadata_time_;
         }
+        std::this_thread::sleep_for(wait);
         std::string out = "HTTP/1.1 " + std::to_string(answer.status) +
                           " X\r\nContent-Type: " + answer.type +
                           "\r\nContent-Length: " + std::to_string(answer.body.size()) +
@@ -331,6 +341,7 @@ class KserveServer {
 
     mutable std::mutex mutex_;
     bool ready_ = true;
+    std::chrono::milliseconds metadata_time_{0};
     bool refuses_index_ = false;
     std::map<std::string, std::string> models_ = {{"bert", "bert"},
                                                   {"narrow", "narrow"},

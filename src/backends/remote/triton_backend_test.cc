@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "base/format.h"
 #include "testing/kserve_server.h"
 #include "testing/start.h"
 #include "tokens/byte_tokenizer.h"
@@ -70,8 +71,8 @@ class TritonBackendTest : public ::testing::Test {
         TritonBackend backend(upstream_, models_, model);
         return testing::start(shards_.io(0), backend.embed(std::move(request), limit())).get();
     }
-    Result<TritonModels::Listing> list() {
-        return testing::start(shards_.io(0), models().list(limit())).get();
+    Result<TritonModels::Listing> list(Deadline deadline = limit()) {
+        return testing::start(shards_.io(0), models().list(deadline)).get();
     }
     static Deadline limit() { return Deadline::after(std::chrono::seconds(60)); }
     double counted(const std::string& outcome) {
@@ -278,6 +279,28 @@ TEST_F(TritonBackendTest, ListsWhatEachModelCanDo) {
     const std::size_t before = server_.requests().size();
     EXPECT_TRUE(embed("bert", {.inputs = {"a"}}));
     EXPECT_EQ(server_.requests().size(), before + 1) << "its metadata is known";
+}
+
+TEST_F(TritonBackendTest, ManyModelsAreReadInSeveralListsAndTheServerIsNotToBlame) {
+    using std::chrono::milliseconds;
+    for (int i = 0; i < 40; ++i) server_.add_model(format("m{}", i), "bert");
+    server_.be_slow(milliseconds(20));
+    const auto described = [](const TritonModels::Listing& listing) {
+        return std::ranges::count_if(
+            listing.models, [](const RemoteModel& model) { return !model.capabilities.empty(); });
+    };
+    const auto first = list(Deadline::after(milliseconds(500)));
+    ASSERT_TRUE(first) << first.error().message;
+    EXPECT_TRUE(first->problem.contains("no time to ask about")) << first->problem;
+    EXPECT_LT(described(*first), 40);
+    EXPECT_EQ(upstream_->health(), inference::Health::Ready);
+    EXPECT_LE(counted("failed"), 1) << "the one that was asked when the time was up";
+    server_.be_slow(milliseconds(0));
+    const std::size_t before = server_.requests().size();
+    const auto second = list();
+    EXPECT_EQ(described(*second), 44) << "all but the one that takes an image";
+    EXPECT_LT(server_.requests().size(), before + 2 + 2 * 45)
+        << "those that are known are not read";
 }
 
 TEST_F(TritonBackendTest, WhereNothingIsListedTheConfigurationNamesTheModels) {

@@ -154,15 +154,19 @@ Awaitable<Result<http::Reply>> TritonModels::ask(http::Call call, Deadline deadl
 }
 
 Awaitable<Result<TritonModels::Card>> TritonModels::card(std::string model, Deadline deadline) {
-    {
-        const MutexLock lock(mutex_);
-        const auto known = cards_.find(model);
-        if (known != cards_.end() &&
-            Clock::now() - known->second->read_at < 2 * options_.refresh_time) {
-            co_return known->second;
-        }
-    }
+    Card card = known(model);
+    if (is_fresh(card)) co_return card;
     co_return co_await read_card(std::move(model), deadline);
+}
+
+TritonModels::Card TritonModels::known(const std::string& model) const {
+    const MutexLock lock(mutex_);
+    const auto found = cards_.find(model);
+    return found != cards_.end() ? found->second : nullptr;
+}
+
+bool TritonModels::is_fresh(const Card& card) const {
+    return card != nullptr && Clock::now() - card->read_at < 2 * options_.refresh_time;
 }
 
 void TritonModels::doubt(const std::string& model, const Error& error) {
@@ -227,22 +231,29 @@ Awaitable<Result<std::vector<RemoteModel>>> TritonModels::read_index(Deadline de
     co_return models;
 }
 
-Awaitable<void> TritonModels::describe(RemoteModel& model, std::string& problem,
+Awaitable<bool> TritonModels::describe(RemoteModel& model, std::string& problem,
                                        Deadline deadline) {
-    const auto card = co_await read_card(model.name, deadline);
-    if (!card) {
-        add_problem(problem, format("{}: {}", shown(model.name), card.error().message));
-        co_return;
+    Card card = known(model.name);
+    const bool asks = !is_fresh(card);
+    const bool has_time = !deadline.passed();
+    if (asks && has_time) {
+        auto read = co_await read_card(model.name, deadline);
+        if (!read) {
+            add_problem(problem, format("{}: {}", shown(model.name), read.error().message));
+            co_return true;
+        }
+        card = *std::move(read);
     }
-    const TritonCard& known = **card;
-    if (known.plan) {
+    if (card == nullptr) co_return false;
+    if (card->plan) {
         model.capabilities.emplace_back("embedding");
-        if (!known.plan->takes_text) model.context_length = known.config.tokens_max;
+        if (!card->plan->takes_text) model.context_length = card->config.tokens_max;
     }
-    if (known.generates) model.capabilities.emplace_back("completion");
-    if (known.wants_tokenizer) {
-        add_problem(problem, format("{}: {}", shown(model.name), known.plan.error().message));
+    if (card->generates) model.capabilities.emplace_back("completion");
+    if (card->wants_tokenizer) {
+        add_problem(problem, format("{}: {}", shown(model.name), card->plan.error().message));
     }
+    co_return !asks || has_time;
 }
 
 Awaitable<Result<TritonModels::Listing>> TritonModels::list(Deadline deadline) {
@@ -254,12 +265,17 @@ Awaitable<Result<TritonModels::Listing>> TritonModels::list(Deadline deadline) {
                     format("it is not ready (status {} of v2/health/ready)", ready.status));
     }
     std::size_t described = 0;
+    std::size_t left_out = 0;
     for (RemoteModel& model : listing.models) {
         const bool is_served =
             options_.named.empty() ||
             std::ranges::find(options_.named, model.name) != options_.named.end();
         if (!is_served || described++ >= kDescribedMax) continue;
-        co_await describe(model, listing.problem, deadline);
+        if (!co_await describe(model, listing.problem, deadline)) ++left_out;
+    }
+    if (left_out > 0) {
+        add_problem(listing.problem,
+                    format("there was no time to ask about {} of its models", left_out));
     }
     for (const std::string& name : options_.named) {
         if (std::ranges::find(listing.models, name, &RemoteModel::name) == listing.models.end()) {

@@ -82,14 +82,18 @@ class TritonModels {
         std::string problem;  // what whoever runs the server should know; empty: nothing
     };
     // The repository's index, or where the server refuses to give it, the models named in the
-    // configuration; and what each can do.
+    // configuration; and what each can do. About which there was no time to ask keeps what was
+    // known of it, and the next list gets further.
     Awaitable<Result<Listing>> list(Deadline deadline);
 
   private:
     Awaitable<Result<http::Reply>> ask(http::Call call, Deadline deadline);
     Awaitable<Result<Card>> read_card(std::string model, Deadline deadline);
     Awaitable<Result<std::vector<RemoteModel>>> read_index(Deadline deadline);
-    Awaitable<void> describe(RemoteModel& model, std::string& problem, Deadline deadline);
+    // False: there was no time to ask.
+    Awaitable<bool> describe(RemoteModel& model, std::string& problem, Deadline deadline);
+    Card known(const std::string& model) const EXCLUDES(mutex_);  // null: it was never read
+    bool is_fresh(const Card& card) const;
     const TritonRules& rules_of(const std::string& model) const;
     Error error_of(const http::Reply& reply) const;
 

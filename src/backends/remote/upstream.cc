@@ -57,6 +57,13 @@ bool is_servers(const Error& error, int status) {
     }
 }
 
+// Of a call that is not made: a deadline that was over before says nothing of the server.
+Error too_late(const std::string& name) {
+    return {.code = Code::DeadlineExceeded,
+            .message = format("there was no time left to ask {}", name),
+            .reason = "total_timeout"};
+}
+
 }  // namespace
 
 UpstreamMetrics::UpstreamMetrics(metrics::Registry& registry, const std::string& upstream)
@@ -156,31 +163,13 @@ void Upstream::pause_until(Clock::time_point when) {
     }
 }
 
-Awaitable<Result<Upstream::Visit>> Upstream::visit(Deadline deadline) {
-    const Clock::time_point pause_end{Clock::duration(paused_until_.load())};
-    if (Clock::now() < pause_end) {
-        metrics_.held_back.add();
-        co_return fail({.code = Code::RateLimited,
-                        .message = format("{} has asked for a pause", options_.name),
-                        .reason = "upstream_paused",
-                        .retry_after = until(pause_end)});
-    }
-    // Nobody queues for a server that is not asked.
-    if (breaker_.state(Clock::now()) == Breaker::State::Open) {
-        metrics_.held_back.add();
-        co_return fail(left_alone());
-    }
-    auto permit = co_await limiter_.acquire(deadline.earlier(Deadline::after(options_.queue_time)));
-    if (!permit) {
-        metrics_.held_back.add();
-        co_return fail(std::move(permit).error().within(options_.name));
-    }
-    auto pass = breaker_.pass(Clock::now());
-    if (!pass) {
-        metrics_.held_back.add();
-        co_return fail(left_alone());
-    }
-    co_return Visit(*this, *std::move(pass), *std::move(permit));
+std::optional<Error> Upstream::pause() const {
+    const Clock::time_point end{Clock::duration(paused_until_.load())};
+    if (Clock::now() >= end) return std::nullopt;
+    return Error{.code = Code::RateLimited,
+                 .message = format("{} has asked for a pause", options_.name),
+                 .reason = "upstream_paused",
+                 .retry_after = until(end)};
 }
 
 Error Upstream::left_alone() const {
@@ -189,6 +178,25 @@ Error Upstream::left_alone() const {
         .message = format("{} has failed repeatedly and is left alone for a while", options_.name),
         .reason = "breaker_open",
         .retry_after = until(breaker_.retry_at())};
+}
+
+std::unexpected<Error> Upstream::held_back(Error error) const {
+    metrics_.held_back.add();
+    return fail(std::move(error));
+}
+
+Awaitable<Result<Upstream::Visit>> Upstream::visit(Deadline deadline) {
+    // Nobody queues for a server that is not asked.
+    if (auto paused = pause()) co_return held_back(*std::move(paused));
+    if (breaker_.state(Clock::now()) == Breaker::State::Open) co_return held_back(left_alone());
+    auto permit = co_await limiter_.acquire(deadline.earlier(Deadline::after(options_.queue_time)));
+    if (!permit) co_return held_back(std::move(permit).error().within(options_.name));
+    // Both may have come while it waited.
+    if (auto paused = pause()) co_return held_back(*std::move(paused));
+    if (deadline.passed()) co_return held_back(too_late(options_.name));
+    auto pass = breaker_.pass(Clock::now());
+    if (!pass) co_return held_back(left_alone());
+    co_return Visit(*this, *std::move(pass), *std::move(permit));
 }
 
 http::Client& Upstream::client() {
@@ -207,6 +215,7 @@ http::Call Upstream::addressed(http::Call call) const {
 }
 
 Awaitable<Result<Upstream::Asked>> Upstream::ask(http::Call call, Deadline deadline) {
+    if (deadline.passed()) co_return fail(too_late(options_.name));
     auto pass = breaker_.pass(Clock::now());
     if (!pass) co_return fail(left_alone());
     Visit visited(*this, *std::move(pass), std::nullopt);

@@ -99,8 +99,8 @@ class Upstream {
         std::optional<Limiter::Permit> permit_;
     };
     // Errors: Unavailable (reason "breaker_open"), RateLimited (reason "upstream_paused"),
-    // Overloaded (reason "queue_full"), DeadlineExceeded (reason "queue_timeout"); all but the last
-    // with retry_after.
+    // Overloaded (reason "queue_full"), all with retry_after; DeadlineExceeded (reason
+    // "queue_timeout", or "total_timeout" where nothing is left of it for the call).
     Awaitable<Result<Visit>> visit(Deadline deadline);
 
     // The connections of the shard this runs on.
@@ -109,7 +109,8 @@ class Upstream {
     http::Call addressed(http::Call call) const;
 
     // A small call of ours, which waits for nobody's turn: a server that has much to do is not
-    // down. What its answer, of any status, is worth is for the caller to say to the visit.
+    // down. What its answer, of any status, is worth is for the caller to say to the visit. Nothing
+    // is sent, and nothing said of the server, where the deadline is over.
     struct Asked {
         Visit visit;
         http::Reply reply;
@@ -119,8 +120,10 @@ class Upstream {
     Awaitable<Result<std::vector<RemoteModel>>> list_models(Deadline deadline);
 
   private:
+    std::optional<Error> pause() const;
     Error left_alone() const;
-    void settle_up();
+    std::unexpected<Error> held_back(Error error) const;
+    void settle_up() EXCLUDES(up_mutex_);
     void pause_until(Clock::time_point when);
 
     runtime::Shards& shards_;

@@ -72,6 +72,23 @@ class UpstreamTest : public ::testing::Test {
 
 const Error kSlowDown{.code = Code::RateLimited, .message = "slow down", .retry_after = 30s};
 
+TEST_F(UpstreamTest, WhoWaitsForATurnIsNotSentIntoAPauseThatCameMeanwhile) {
+    auto first = visit(soon());
+    ASSERT_TRUE(*first);
+    std::vector<std::future<Visited>> others;
+    for (int i = 0; i < 5; ++i) others.push_back(begin_visit(soon()));
+    ASSERT_TRUE(waiting(5));
+    (*first)->failed(kSlowDown, 429);
+    first.reset();
+    for (auto& other : others) {
+        const Visited refused = other.get();
+        ASSERT_FALSE(*refused);
+        EXPECT_EQ(refused->error().reason, "upstream_paused");
+        EXPECT_GT(*refused->error().retry_after, 25s);
+    }
+    EXPECT_EQ(queued(), 0);
+}
+
 TEST_F(UpstreamTest, WhoWaitsIsCountedWhileAllWait) {
     auto first = visit(soon());
     auto leaves = begin_visit(Deadline::after(500ms));
@@ -82,6 +99,17 @@ TEST_F(UpstreamTest, WhoWaitsIsCountedWhileAllWait) {
     first.reset();
     EXPECT_TRUE(*stays.get());
     EXPECT_EQ(queued(), 0);
+}
+
+TEST_F(UpstreamTest, ADeadlineThatWasOverBeforeSaysNothingOfTheServer) {
+    for (int i = 0; i < 5; ++i) {
+        const auto asked =
+            testing::start(shards_.io(0), upstream().list_models(Deadline::after(0ms))).get();
+        EXPECT_EQ(asked.error().code, Code::DeadlineExceeded);
+        EXPECT_EQ(visit(Deadline::after(0ms))->error().code, Code::DeadlineExceeded);
+    }
+    EXPECT_EQ(calls_, 0);
+    EXPECT_EQ(upstream().health(), inference::Health::Ready);
 }
 
 TEST_F(UpstreamTest, OfOneThatIsRetiredNothingIsTold) {
