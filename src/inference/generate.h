@@ -92,6 +92,12 @@ class Sink {
     virtual Awaitable<Result<void>> alive() = 0;
     // Whether it takes an answer to the request's `original` in its own words.
     virtual bool relays() const { return false; }
+    // Whether the caller sees what is pushed before the answer has ended. False: up to then another
+    // backend can still give the whole of it.
+    virtual bool shows_at_once() const { return true; }
+    // The answer has begun to say something, which is kept and pushed at its end; again where
+    // another backend begins anew.
+    virtual void first_word() {}
     // Instead of push(): whole events of a stream, or a whole answer, as the upstream wrote them.
     // `says`: as of says_something().
     virtual Awaitable<Result<void>> relay(std::string_view bytes, bool says);

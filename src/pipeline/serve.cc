@@ -31,7 +31,8 @@ void settle(const RerankMetrics& metrics, const Result<inference::RerankReply>& 
     metrics.tokens.add(static_cast<double>(reply->tokens));
 }
 
-// Passes everything on and notes when the first and the last token came.
+// Passes everything on and notes when the first and the last token came. Of an answer that comes
+// whole at its end the first is the one that was kept.
 class MeteringSink final : public inference::Sink {
   public:
     explicit MeteringSink(inference::Sink& next) : next_(next) {}
@@ -43,6 +44,8 @@ class MeteringSink final : public inference::Sink {
     }
     Awaitable<Result<void>> alive() override { co_return co_await next_.alive(); }
     bool relays() const override { return next_.relays(); }
+    bool shows_at_once() const override { return next_.shows_at_once(); }
+    void first_word() override { first_ = last_ = Clock::now(); }
     Awaitable<Result<void>> relay(std::string_view bytes, bool says) override {
         note_time();
         co_return co_await next_.relay(bytes, says);

@@ -37,6 +37,7 @@ class ExchangeSink final : public inference::Sink {
     }
 
     bool relays() const override { return relays_; }
+    bool shows_at_once() const override { return writer_.streams(); }
     // An upstream that speaks the caller's dialect has written it already.
     Awaitable<Result<void>> relay(std::string_view bytes, bool) override {
         relayed_ = true;

@@ -127,6 +127,25 @@ TEST_F(ContinuedTest, AModelOfThisMachineGoesOnToo) {
     }
 }
 
+// Its caller has seen nothing of the first one's.
+TEST_F(ContinuedTest, AnAnswerThatIsNoStreamComesWholeFromAnother) {
+    start("");
+    for (const Dialect& dialect : matrix::dialects()) {
+        if (!is_text(dialect)) continue;
+        for (std::size_t i = 0; i < 3; ++i) {
+            for (std::size_t j = 0; j < 3; ++j) {
+                if (dialect.sort == Sort::Text && (i == 2 || j == 2)) continue;
+                SCOPED_TRACE(format("{}: {}, then {}", dialect.route, kWays[i], kWays[j]));
+                const Answer answer = ask(dialect, format("pair{}{}", i, j), false);
+                EXPECT_FALSE(answer.failed);
+                EXPECT_EQ(answer.text, matrix::kSaid);
+                EXPECT_EQ(answer.finish, "stop");
+            }
+        }
+    }
+    EXPECT_EQ(metric(gateway_->address(), "hearth_upstream_continuations_total"), 0);
+}
+
 TEST_F(ContinuedTest, OnlyWhereItIsAskedFor) {
     start("");
     const Answer answer = ask(matrix::dialects().front(), "pair00", true);

@@ -33,6 +33,9 @@ class Continuation final : public inference::Sink {
     void begin(inference::Origin origin) override;
     Awaitable<Result<void>> push(boost::json::object event) override;
     Awaitable<Result<void>> alive() override;
+    // What can be gone on with need not be made again.
+    bool shows_at_once() const override { return continuable_ || next_.shows_at_once(); }
+    void first_word() override { next_.first_word(); }
 
   private:
     void note(const boost::json::object& event);

@@ -223,6 +223,7 @@ Awaitable<Result<GenerateReply>> generate_once(const GenerateRequest& request, S
     attempt.first_token = held.time_to_first();
     attempt.final = held.committed() || held.sink_failed();
     if (!reply) co_return reply;
+    attempt.final = true;  // what is kept goes to the caller now
     CO_TRY_VOID(co_await held.release());
     co_return reply;
 }

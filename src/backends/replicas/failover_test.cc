@@ -89,6 +89,7 @@ class CollectingSink final : public inference::Sink {
     }
     Awaitable<Result<void>> alive() override { co_return Result<void>(); }
     bool relays() const override { return true; }
+    bool shows_at_once() const override { return shows; }
     Awaitable<Result<void>> relay(std::string_view bytes, bool) override {
         raw += bytes;
         co_return Result<void>();
@@ -98,6 +99,7 @@ class CollectingSink final : public inference::Sink {
     std::vector<boost::json::object> events;
     std::string raw;
     std::size_t leaves_after = 1'000;
+    bool shows = true;
 };
 
 using Script = std::shared_ptr<ScriptedReplica>;
@@ -152,6 +154,22 @@ TEST_F(FailoverTest, AFailureAfterTheFirstWordEndsTheAnswer) {
     EXPECT_EQ(reply.error().message, "broken");
     EXPECT_EQ(sink_.events.size(), 2U);
     EXPECT_EQ(fine->calls, 0);
+}
+
+TEST_F(FailoverTest, AWholeAnswerThatBreaksOffComesWholeFromAnother) {
+    sink_.shows = false;
+    const Script bad = script("bad", {{.events = {kRole, said("ye")}, .error = broken()}});
+    const Script fine = script("fine", {good_});
+    ASSERT_TRUE(generate({tier({bad, fine})}));
+    EXPECT_EQ(sink_.events, (std::vector{kRole, said("yes")})) << "of one server only";
+    EXPECT_EQ(sink_.backend, "fine");
+    EXPECT_EQ(counted("hearth_upstream_failovers_total"), 1);
+    sink_.events.clear();
+    options_.continues = true;
+    request_.body = {{"messages", boost::json::array{}}, {"grammar", "root ::= \"a\""}};
+    const Script again = script("again", {{.events = {said("ye")}, .error = broken()}});
+    ASSERT_TRUE(generate({tier({again, fine})}));
+    EXPECT_EQ(sink_.events, (std::vector{kRole, said("yes")})) << "an answer of a form as well";
 }
 
 TEST_F(FailoverTest, WhereAnswersAreContinuedAnotherGivesTheRest) {

@@ -1,10 +1,35 @@
 #include "backends/replicas/held_sink.h"
 
+#include <boost/json.hpp>
 #include <utility>
 
 namespace hearth::replicas {
+namespace {
 
-Awaitable<Result<void>> HeldSink::pass(boost::json::object event) {
+namespace json = boost::json;
+
+// In memory, about.
+std::size_t weight_of(const json::value& value) {
+    std::size_t bytes = sizeof value;
+    if (const json::string* text = value.if_string()) bytes += text->size();
+    if (const json::array* list = value.if_array()) {
+        for (const json::value& item : *list) bytes += weight_of(item);
+    }
+    if (const json::object* object = value.if_object()) {
+        for (const auto& [key, member] : *object) bytes += key.size() + weight_of(member);
+    }
+    return bytes;
+}
+
+std::size_t weight_of(const json::object& event) {
+    std::size_t bytes = sizeof event;
+    for (const auto& [key, member] : event) bytes += key.size() + weight_of(member);
+    return bytes;
+}
+
+}  // namespace
+
+Awaitable<Result<void>> HeldSink::pass(json::object event) {
     Result<void> pushed = co_await next_.push(std::move(event));
     sink_failed_ = !pushed;
     co_return pushed;
@@ -16,13 +41,24 @@ Awaitable<Result<void>> HeldSink::pass(std::string_view bytes, bool says) {
     co_return relayed;
 }
 
-Awaitable<Result<void>> HeldSink::push(boost::json::object event) {
-    if (!committed_ && events_.size() < kEventsMax && !inference::says_something(event)) {
+Awaitable<Result<void>> HeldSink::push(json::object event) {
+    if (!committed_ && keeps(event)) {
         events_.push_back(std::move(event));
         co_return Result<void>();
     }
     if (!committed_) CO_TRY_VOID(co_await begin_saying());
     co_return co_await pass(std::move(event));
+}
+
+bool HeldSink::keeps(const json::object& event) {
+    const bool says = inference::says_something(event);
+    if (!keeps_all_) return !says && events_.size() < kEventsMax;
+    if (says && !time_to_first_) {
+        note_first();
+        next_.first_word();
+    }
+    events_bytes_ += weight_of(event);
+    return events_bytes_ <= kAnswerBytesMax;
 }
 
 Awaitable<Result<void>> HeldSink::relay(std::string_view bytes, bool says) {
@@ -41,13 +77,17 @@ Awaitable<Result<void>> HeldSink::alive() {
 }
 
 Awaitable<Result<void>> HeldSink::begin_saying() {
-    time_to_first_ = std::chrono::steady_clock::now() - begun_;
+    note_first();
     return release();
+}
+
+void HeldSink::note_first() {
+    if (!time_to_first_) time_to_first_ = std::chrono::steady_clock::now() - begun_;
 }
 
 Awaitable<Result<void>> HeldSink::release() {
     committed_ = true;
-    for (boost::json::object& event : std::exchange(events_, {})) {
+    for (json::object& event : std::exchange(events_, {})) {
         CO_TRY_VOID(co_await pass(std::move(event)));
     }
     const std::string bytes = std::exchange(bytes_, {});
