@@ -93,6 +93,7 @@ GenerateRequest Continuation::next_call() {
     call.original.reset();
     if (text_.empty()) return call;
     ++continuations_;
+    earlier_ = pieces_;
     if (request_.operation == Operation::Chat) {
         call.opens_answer = true;
         call.body["messages"].as_array().push_back({{"role", "assistant"}, {"content", text_}});
@@ -119,12 +120,14 @@ Awaitable<Result<void>> Continuation::push(json::object event) {
         drop_opening(event);
         if (!tells_anything(event)) co_return Result<void>();
         give_first_head(event);
+        count_whole(event);
     } else if (!begun_) {
         for (const char* name : kHead) {
             if (const json::value* value = event.if_contains(name)) head_[name] = *value;
         }
     }
     begun_ = true;
+    if (continuations_ == 0) inference::note_usage(event, first_);
     note(event);
     Result<void> pushed = co_await next_.push(std::move(event));
     if (!pushed) continuable_ = false;
@@ -140,6 +143,40 @@ Awaitable<Result<void>> Continuation::alive() {
 void Continuation::give_first_head(json::object& event) const {
     for (const auto& [name, value] : head_) {
         if (event.contains(name)) event[name] = value;
+    }
+}
+
+void Continuation::make_whole(inference::Usage& usage) const {
+    if (earlier_ == 0) return;
+    if (usage.completion_tokens) *usage.completion_tokens += earlier_;
+    if (!usage.prompt_tokens) return;
+    const std::uint64_t told = *usage.prompt_tokens;
+    usage.prompt_tokens = first_.prompt_tokens.value_or(told - std::min(told, earlier_));
+    if (usage.cached_tokens)
+        *usage.cached_tokens = std::min(*usage.cached_tokens, *usage.prompt_tokens);
+}
+
+// The same in an event that tells it.
+void Continuation::count_whole(json::object& event) const {
+    inference::Usage usage;
+    inference::note_usage(event, usage);
+    make_whole(usage);
+    const auto put = [](json::object& to, const char* name, std::optional<std::uint64_t> count) {
+        if (count && to.contains(name)) to[name] = *count;
+    };
+    put(event, "tokens_evaluated", usage.prompt_tokens);
+    put(event, "tokens_predicted", usage.completion_tokens);
+    json::value* told = event.if_contains("usage");
+    if (told == nullptr || !told->is_object()) return;
+    json::object& counts = told->get_object();
+    put(counts, "prompt_tokens", usage.prompt_tokens);
+    put(counts, "completion_tokens", usage.completion_tokens);
+    if (usage.prompt_tokens && usage.completion_tokens) {
+        put(counts, "total_tokens", *usage.prompt_tokens + *usage.completion_tokens);
+    }
+    json::value* details = counts.if_contains("prompt_tokens_details");
+    if (details != nullptr && details->is_object()) {
+        put(details->get_object(), "cached_tokens", usage.cached_tokens);
     }
 }
 

@@ -28,6 +28,9 @@ class Continuation final : public inference::Sink {
     const std::optional<Error>& broken() const { return broken_; }
     // How often another was asked to go on.
     std::size_t continuations() const { return continuations_; }
+    // What the server that ended the answer counted, made that of the whole answer: the pieces of
+    // the parts before are tokens of the answer, which it took for a part of the prompt.
+    void make_whole(inference::Usage& usage) const;
 
     // What other servers than the first say of themselves stays here.
     void begin(inference::Origin origin) override;
@@ -42,12 +45,15 @@ class Continuation final : public inference::Sink {
     void note_choice(const boost::json::object& choice);
     void add_text(const boost::json::object& from, std::string_view key);
     void give_first_head(boost::json::object& event) const;
+    void count_whole(boost::json::object& event) const;
 
     const inference::GenerateRequest& request_;
     inference::Sink& next_;
     boost::json::object head_;  // of the first event: what all of one answer have in common
     std::string text_;
-    std::uint64_t pieces_ = 0;  // of the text; most servers send one for each token
+    std::uint64_t pieces_ = 0;   // of the text; most servers send one for each token
+    std::uint64_t earlier_ = 0;  // of them, those of the parts before the one in hand
+    inference::Usage first_;     // what the first server said before it broke off
     bool continuable_;
     bool begun_ = false;
     std::size_t continuations_ = 0;

@@ -81,6 +81,47 @@ TEST_F(ContinuationTest, TheRestIsAskedForAndTheCallerSeesOneAnswer) {
     EXPECT_EQ(so_far.continuations(), 2U);
 }
 
+json::object counts(int prompt, int completion) {
+    return {{"prompt_tokens", prompt},
+            {"completion_tokens", completion},
+            {"total_tokens", prompt + completion}};
+}
+
+TEST_F(ContinuationTest, TheTokensToldAreThoseOfTheWholeAnswer) {
+    Continuation so_far(request_, sink_);
+    inference::Usage usage{.prompt_tokens = 12, .cached_tokens = 11, .completion_tokens = 3};
+    so_far.make_whole(usage);
+    EXPECT_EQ(usage.prompt_tokens, 12U) << "nothing broke off";
+    (void)so_far.next_call();
+    push(so_far, delta({{"content", "It "}}));
+    push(so_far, delta({{"content", "rai"}}));
+    ASSERT_TRUE(so_far.may_go_on(gone()));
+    (void)so_far.next_call();
+    push(so_far, delta({{"content", "ns"}}));
+    push(so_far, {{"choices", json::array{}}, {"usage", counts(12, 3)}});
+    EXPECT_EQ(sink_.events.back().at("usage"), counts(10, 5));
+    so_far.make_whole(usage);
+    EXPECT_EQ(usage.prompt_tokens, 10U);
+    EXPECT_EQ(usage.completion_tokens, 5U);
+    EXPECT_EQ(usage.cached_tokens, 10U) << "no more than the prompt has";
+    json::object last{
+        {"content", ""}, {"stop_type", "eos"}, {"tokens_evaluated", 12}, {"tokens_predicted", 3}};
+    push(so_far, std::move(last));
+    EXPECT_EQ(sink_.events.back().at("tokens_evaluated"), 10);
+    EXPECT_EQ(sink_.events.back().at("tokens_predicted"), 5);
+}
+
+TEST_F(ContinuationTest, TheFirstServerKnowsThePromptBest) {
+    Continuation so_far(request_, sink_);
+    json::object first = delta({{"content", "It rai"}});
+    first["usage"] = counts(9, 2);
+    push(so_far, std::move(first));
+    ASSERT_TRUE(so_far.may_go_on(gone()));
+    (void)so_far.next_call();
+    push(so_far, {{"choices", json::array{}}, {"usage", counts(12, 3)}});
+    EXPECT_EQ(sink_.events.back().at("usage"), counts(9, 4));
+}
+
 TEST_F(ContinuationTest, WhatHasSaidNothingIsAskedAgainAsItWas) {
     Continuation so_far(request_, sink_);
     (void)so_far.next_call();

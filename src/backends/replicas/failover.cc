@@ -270,6 +270,7 @@ Awaitable<Result<GenerateReply>> Failover::Impl::run_on(const GenerateRequest& r
     auto reply = co_await run<GenerateReply>(std::move(work), ask, deadline);
     metrics.continuations.add(static_cast<double>(so_far.continuations()));
     if (!reply && so_far.broken()) co_return fail(*so_far.broken());
+    if (reply) so_far.make_whole(reply->usage);
     co_return reply;
 }
 
