@@ -58,6 +58,19 @@ TEST(ParseMembers, ChecksTheWholeAndBuildsWhatIsAskedFor) {
     EXPECT_EQ(members(longer).at("a"), 1);
 }
 
+TEST(ParseJson, AByteOrderMarkIsNoJson) {
+    const std::string mark = "\xEF\xBB\xBF";
+    for (const std::string& text :
+         {std::string("{}"), R"(["x)" + std::string(1 << 20, 'y') + R"(",1])"}) {
+        boost::system::error_code theirs;
+        (void)json::parse(mark + text, theirs);
+        EXPECT_EQ(refused(mark + text), theirs);
+        EXPECT_TRUE(refused(mark.substr(0, 2) + text));
+    }
+    EXPECT_TRUE(refused(mark));
+    EXPECT_EQ(parsed("\"" + mark + "\"").as_string(), mark);
+}
+
 TEST(ParseJson, HasABoundOfDepth) {
     const auto nested = [](std::size_t levels) {
         return std::string(levels, '[') + std::string(levels, ']');

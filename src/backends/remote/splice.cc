@@ -2,7 +2,6 @@
 
 #include <boost/json/serialize.hpp>
 
-#include "base/error.h"
 #include "base/format.h"
 
 namespace hearth::remote {
@@ -70,7 +69,7 @@ std::string with_member(std::string_view body, std::string_view name, std::strin
     std::string out;
     out.reserve(body.size() + quoted.size() + value.size() + 2);
     Cursor cursor(body);
-    CHECK(cursor.next() == '{');
+    if (cursor.next() != '{') return std::string(body);
     cursor.step();
     std::size_t copied = 0;
     bool replaced = false;

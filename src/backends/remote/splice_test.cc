@@ -33,6 +33,12 @@ TEST(Splice, PutsAnyMember) {
     EXPECT_EQ(with_member(R"({"n":2})", "a", "true"), R"({"n":2,"a":true})");
 }
 
+TEST(Splice, WhatIsNoObjectStaysAsItIs) {
+    for (const char* body : {"", " ", "[1]", "\xEF\xBB\xBF{\"model\":\"a\"}"}) {
+        EXPECT_EQ(with_model(body, "b"), body);
+    }
+}
+
 TEST(Splice, WritesTheNameAsJson) {
     const std::string out = with_model(R"({"model":"a"})", "we\"ird\\\n");
     EXPECT_EQ(boost::json::parse(out).at("model").as_string(), "we\"ird\\\n");
