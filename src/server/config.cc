@@ -10,6 +10,7 @@
 #include "backends/remote/server_url.h"
 #include "base/encoding.h"
 #include "base/format.h"
+#include "http/char_class.h"
 #include "server/config_visitor.h"
 
 extern char** environ;
@@ -153,9 +154,19 @@ void visit(ConfigVisitor& keys, BackendSection& section) {
     visit_vectors(keys, section);
 }
 
-bool is_header(std::string_view text) {
+// What is wrong with a `Name: value`; empty: nothing. Values are secrets as often as not, and a
+// secret alone is what stands there by mistake, so that none of it is repeated.
+std::string_view problem_of_header(std::string_view text) {
     const std::size_t colon = text.find(':');
-    return colon != std::string_view::npos && colon > 0;
+    if (colon == std::string_view::npos) return "is not `Name: value`";
+    const std::string_view name = trimmed(text.substr(0, colon));
+    if (name.empty() || !http::all_are(http::kToken, name)) {
+        return "has a name that no field can have";
+    }
+    if (!http::all_are(http::kFieldValue, trimmed(text.substr(colon + 1)))) {
+        return "has a control character in its value";
+    }
+    return {};
 }
 
 // What can be wrong of a server elsewhere without looking at it.
@@ -173,9 +184,9 @@ void check(ConfigVisitor& keys, const BackendSection& section) {
         keys.refuse_value("tokenizer",
                           format("servers of the kind {} take texts; leave it out", section.kind));
     }
-    for (const std::string& header : section.headers) {
-        if (is_header(header)) continue;
-        keys.refuse_value("headers", format("'{}' is not `Name: value`", header));
+    for (std::size_t i = 0; i < section.headers.size(); ++i) {
+        const std::string_view problem = problem_of_header(section.headers[i]);
+        if (!problem.empty()) keys.refuse_value("headers", format("entry {} {}", i + 1, problem));
     }
 }
 

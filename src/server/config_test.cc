@@ -94,7 +94,7 @@ TEST(Config, RefusesWithFileLineAndKey) {
     EXPECT_TRUE(refusal("backends:\n  box:\n    weight: 2\n    url: ftp://h\n")
                     .starts_with("hearth.yaml line 4: backends.box.url: "));
     EXPECT_EQ(refusal("backends: {box: {url: 'http://h:1', headers: [x]}}"),
-              "hearth.yaml line 1: backends.box.headers: 'x' is not `Name: value`");
+              "hearth.yaml line 1: backends.box.headers: entry 1 is not `Name: value`");
     EXPECT_EQ(refusal("", {{"HEARTH_BACKENDS__BOX__KIND", "ollama"}}),
               "environment: backends.box.url: a server elsewhere needs one");
     EXPECT_EQ(refusal("aliases:\n  a: [b, c]\n"), "hearth.yaml line 2: aliases.a must be one name");
@@ -105,6 +105,26 @@ TEST(Config, RefusesWithFileLineAndKey) {
     EXPECT_EQ(refusal("", {{"HEARTH_SERVER__LISEN", "x"}}),
               "environment: unknown key HEARTH_SERVER__LISEN");
     EXPECT_NE(refusal("server: {a: [}").find("hearth.yaml line 1: "), std::string::npos);
+}
+
+TEST(Config, RefusesHeadersThatNoCallCanHaveAndRepeatsNoSecret) {
+    const auto refused = [](const std::string& entry) {
+        return refusal("backends: {box: {url: 'http://h:1', headers: ['A: b', \"" + entry +
+                       "\"]}}");
+    };
+    EXPECT_EQ(refused("X-Key: s3cret, and: more"), "accepted");
+    EXPECT_EQ(refused("X-Empty:"), "accepted");
+    EXPECT_TRUE(refused("s3cret").ends_with("entry 2 is not `Name: value`"));
+    for (const char* entry : {"X Key: s3cret", ": s3cret", "X-K\\u00e9y: s3cret"}) {
+        EXPECT_TRUE(refused(entry).ends_with("entry 2 has a name that no field can have"))
+            << refused(entry);
+    }
+    EXPECT_TRUE(
+        refused("X-Key: s3\\ncret").ends_with("entry 2 has a control character in its value"))
+        << refused("X-Key: s3\\ncret");
+    const std::string url = refusal("backends: {box: {url: 'http://me:s3cret@h:1'}}");
+    EXPECT_TRUE(url.contains("http://h:1")) << url;
+    EXPECT_FALSE(url.contains("s3cret")) << url;
 }
 
 TEST(Config, AcceptsTheBoundAndRefusesOneAbove) {

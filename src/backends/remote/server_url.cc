@@ -5,10 +5,27 @@
 #include "base/format.h"
 
 namespace hearth::remote {
+namespace {
+
+// What of an address that may be a wrong one can be shown: not the user before the last '@', and
+// not what follows a '?' or '#'.
+std::string shown_address(std::string_view text) {
+    constexpr std::string_view kAfterScheme = "://";
+    const std::size_t scheme = text.find(kAfterScheme);
+    const std::size_t begin = scheme == std::string_view::npos ? 0 : scheme + kAfterScheme.size();
+    std::string_view rest = text.substr(begin);
+    if (const std::size_t at = rest.rfind('@'); at != std::string_view::npos) {
+        rest.remove_prefix(at + 1);
+    }
+    rest = rest.substr(0, rest.find_first_of("?#"));
+    return std::string(text.substr(0, begin)).append(rest).substr(0, 200);
+}
+
+}  // namespace
 
 Result<ServerUrl> ServerUrl::parse(std::string_view text) {
     const auto wrong = [&](std::string_view why) {
-        return invalid(format("'{}' is no address of a server: {}", text.substr(0, 200), why));
+        return invalid(format("'{}' is no address of a server: {}", shown_address(text), why));
     };
     const auto parsed = boost::urls::parse_uri(text);
     if (!parsed) return wrong("it must look like http://host:port or https://host/path");

@@ -15,7 +15,7 @@ struct ServerUrl {
     std::string base;     // the path before every route, without a slash at its end: "" or "/v1"
 
     // "http://box:8000", "https://api.example.com/v1/". Neither user nor query nor fragment.
-    // Errors: InvalidArgument.
+    // Errors: InvalidArgument; they do not repeat a user or a password in it.
     static Result<ServerUrl> parse(std::string_view text);
 };
 

@@ -61,6 +61,19 @@ TEST(ServerUrl, TakesAnAddressApart) {
     EXPECT_EQ(six->host, "::1");
 }
 
+TEST(ServerUrl, RepeatsNoSecret) {
+    for (const char* text :
+         {"http://alice:s3cret@box:8000/v1", "htp://alice:s3cret@box",
+          "http://alice:s3/cr@et?x@box:99999", "alice:s3cret@box", "https://box/v1?key=s3cret",
+          "http://box/#s3cret", "http://u:s3cret@box:8000/v1 "}) {
+        const std::string told = ServerUrl::parse(text).error().message;
+        for (const char* secret : {"s3", "cret", "alice", "et?x"}) {
+            EXPECT_FALSE(told.contains(secret)) << told;
+        }
+        EXPECT_TRUE(told.contains("box")) << told;
+    }
+}
+
 TEST(ServerUrl, RefusesWhatIsNone) {
     for (const char* text :
          {"", "box:8000", "ftp://box", "http://", "http://u:p@box", "http://box?x", "http://box#x",
