@@ -3,7 +3,9 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "backends/remote/load_call.h"
 #include "backends/remote/remote_call.h"
+#include "backends/remote/remote_error.h"
 #include "backends/remote/rerank_call.h"
 #include "backends/remote/verbatim.h"
 
@@ -78,8 +80,35 @@ Awaitable<Result<boost::json::object>> RemoteBackend::inquire(inference::Inquiry
     co_return does_not_inquire(upstream_->options(), model_);
 }
 
-Awaitable<Result<std::chrono::nanoseconds>> RemoteBackend::load(inference::LoadRequest, Deadline) {
-    co_return std::chrono::nanoseconds(0);
+Awaitable<Result<std::chrono::nanoseconds>> RemoteBackend::load(inference::LoadRequest request,
+                                                                Deadline deadline) {
+    auto call = load_call(upstream_->wire().kind(), request, model_);
+    if (!call) {
+        CO_TRY_VOID(load_by_itself(upstream_->options(), request));
+        co_return std::chrono::nanoseconds(0);
+    }
+    const auto begun = Upstream::Clock::now();
+    auto loaded = co_await load_there(*std::move(call), deadline);
+    const bool is_refused = !loaded && (loaded.error().code == Code::InvalidArgument ||
+                                        loaded.error().code == Code::Unsupported);
+    if (!is_refused) co_return loaded;
+    // It does not generate. If it makes vectors, it is brought into memory by asking for none.
+    const auto embeds = co_await embed(
+        {.model = model_, .inputs = {}, .prompt_name = {}, .keep_alive = request.keep_alive},
+        deadline);
+    if (!embeds) co_return loaded;
+    co_return Upstream::Clock::now() - begun;
+}
+
+Awaitable<Result<std::chrono::nanoseconds>> RemoteBackend::load_there(http::Call call,
+                                                                      Deadline deadline) {
+    CO_TRY(Answered answered, co_await ask_whole(*upstream_, std::move(call), deadline));
+    if (const auto sound = read_sound_answer(answered.body); !sound) {
+        answered.visit.failed(sound.error(), 200);
+        co_return fail(sound.error());
+    }
+    answered.visit.succeeded();
+    co_return answered.took;
 }
 
 }  // namespace hearth::remote

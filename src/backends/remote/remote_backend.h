@@ -32,12 +32,15 @@ class RemoteBackend final : public inference::Backend {
     // Unsupported: what a server elsewhere makes of a text before it answers is its own affair.
     Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
                                                    Deadline deadline) override;
-    // Nothing is loaded on a server elsewhere before it is asked something.
+    // Told to servers of Ollama's kind. Others bring a model into memory when it is asked
+    // something, and take none out: Unsupported.
     Awaitable<Result<std::chrono::nanoseconds>> load(inference::LoadRequest request,
                                                      Deadline deadline) override;
     inference::Health probe() const override;
 
   private:
+    Awaitable<Result<std::chrono::nanoseconds>> load_there(http::Call call, Deadline deadline);
+
     const std::shared_ptr<Upstream> upstream_;
     const std::string model_;
 };

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "backends/remote/load_call.h"
 #include "backends/remote/remote_call.h"
 #include "base/format.h"
 
@@ -157,7 +158,9 @@ Awaitable<Result<boost::json::object>> TritonBackend::inquire(inference::Inquiry
 }
 
 // Which models are in its memory a server of this kind decides itself.
-Awaitable<Result<std::chrono::nanoseconds>> TritonBackend::load(inference::LoadRequest, Deadline) {
+Awaitable<Result<std::chrono::nanoseconds>> TritonBackend::load(inference::LoadRequest request,
+                                                                Deadline) {
+    CO_TRY_VOID(load_by_itself(upstream_->options(), request));
     co_return std::chrono::nanoseconds(0);
 }
 
