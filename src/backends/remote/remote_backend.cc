@@ -42,8 +42,9 @@ Awaitable<Result<GenerateReply>> RemoteBackend::generate(const GenerateRequest& 
 
 Awaitable<Result<EmbedReply>> RemoteBackend::embed(inference::EmbedRequest request,
                                                    Deadline deadline) {
-    // Nothing to compute: a call that would only bring the model into memory.
-    if (request.inputs.empty()) co_return EmbedReply{.model = model_};
+    // Nothing to compute: a call that would only bring the model into memory. Ollama has that call.
+    const bool loads_there = upstream_->wire().kind() == "ollama";
+    if (request.inputs.empty() && !loads_there) co_return EmbedReply{.model = model_};
     CO_TRY(http::Call call, upstream_->wire().embed(request, model_));
     CO_TRY(Answered answered, co_await ask_whole(*upstream_, std::move(call), deadline));
     auto vectors = upstream_->wire().embedded(answered.body, request);
@@ -71,6 +72,9 @@ Awaitable<Result<inference::RerankReply>> RemoteBackend::rerank(inference::Reran
         co_return ranked;
     }
     answered.visit.succeeded();
+    if (upstream_->gives_logits(model_, are_logits(ranked->scores))) {
+        put_between_0_and_1(ranked->scores);
+    }
     ranked->model = model_;
     ranked->compute_time = answered.took;
     co_return ranked;

@@ -23,7 +23,9 @@ class RemoteBackend final : public inference::Backend {
     inference::BackendInfo info() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
-    // By servers of OpenAI's kind, most of which rerank at /v1/rerank; others: Unsupported.
+    // By servers of OpenAI's kind, most of which rerank at /v1/rerank; others: Unsupported. Scores
+    // lie between 0 and 1: those of a model that once gave one outside are taken for the model's
+    // own numbers from there on, in every answer, so that one scale holds for all of them.
     Awaitable<Result<inference::RerankReply>> rerank(inference::RerankRequest request,
                                                      Deadline deadline) override;
     Awaitable<Result<inference::GenerateReply>> generate(const inference::GenerateRequest& request,

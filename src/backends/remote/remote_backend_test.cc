@@ -269,6 +269,29 @@ TEST_F(RemoteBackendTest, Reranks) {
     EXPECT_TRUE(request().starts_with("POST /v1/rerank HTTP/1.1\r\n")) << request();
 }
 
+TEST_F(RemoteBackendTest, OneScaleHoldsForAllScoresOfAModel) {
+    serve([](testing::RawSocket& socket, int number) {
+        const char* worse = number == 1 ? "-3" : "0.9";
+        socket.send(whole(200, format(R"({{"results":[{{"index":0,"relevance_score":0.4}},)"
+                                      R"({{"index":1,"relevance_score":{}}}]}})",
+                                      worse)));
+    });
+    const auto rank = [this](RemoteBackend& one) {
+        return testing::start(shards_.io(0),
+                              one.rerank({.model = "ours", .query = "q", .documents = {"a", "b"}},
+                                         Deadline::after(limit_)))
+            .get()
+            ->scores;
+    };
+    EXPECT_EQ(rank(backend()), (std::vector<float>{0.4F, 0.9F}));
+    const auto logits = rank(backend());
+    EXPECT_NEAR(logits[0], 0.599, 0.001);
+    EXPECT_NEAR(logits[1], 0.047, 0.001);
+    EXPECT_EQ(rank(backend())[0], logits[0]) << "it says the same beside any other";
+    RemoteBackend another(upstream_, "another");
+    EXPECT_EQ(rank(another)[0], 0.4F) << "of which nothing is known";
+}
+
 TEST(RerankCall, RefusesWhatIsNoRanking) {
     for (const char* body : {"x", "[]", R"({"results":[]})", R"({"results":[{"index":0}]})",
                              R"({"results":[{"index":1,"relevance_score":1}]})",
@@ -279,9 +302,6 @@ TEST(RerankCall, RefusesWhatIsNoRanking) {
                                R"({"index":0,"relevance_score":1}]})",
                                2))
         << "one is missing";
-    const auto raw = decode_rerank(R"({"results":[{"index":0,"relevance_score":-3}]})", 1);
-    ASSERT_TRUE(raw);
-    EXPECT_NEAR(raw->scores[0], 0.047, 0.001);
     EXPECT_EQ(
         encode_rerank({.query = "q", .documents = {"d"}, .raw_scores = true}, "m").error().code,
         Code::Unsupported);

@@ -79,12 +79,16 @@ Result<inference::RerankReply> decode_rerank(std::string_view body, std::size_t 
     if (std::ranges::any_of(reply.scores, [](float score) { return std::isnan(score); })) {
         return no_scores();
     }
-    const auto is_share = [](float score) { return score >= 0 && score <= 1; };
-    if (!std::ranges::all_of(reply.scores, is_share)) {
-        for (float& score : reply.scores) score = 1 / (1 + std::exp(-score));
-    }
     reply.tokens = tokens_of(answer);
     return reply;
+}
+
+bool are_logits(const std::vector<float>& scores) {
+    return std::ranges::any_of(scores, [](float score) { return score < 0 || score > 1; });
+}
+
+void put_between_0_and_1(std::vector<float>& logits) {
+    for (float& score : logits) score = 1 / (1 + std::exp(-score));
 }
 
 }  // namespace hearth::remote

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "http/client.h"
@@ -13,7 +14,12 @@ namespace hearth::remote {
 
 // Errors: Unsupported (the model's own numbers are wanted: servers differ in what they give).
 Result<http::Call> encode_rerank(const inference::RerankRequest& request, std::string_view model);
-// Scores are put between 0 and 1 where the server's are not. Errors: BadUpstream.
+// The server's numbers as they are. Errors: BadUpstream.
 Result<inference::RerankReply> decode_rerank(std::string_view body, std::size_t documents);
+
+// Servers give a model's own numbers or their sigmoid, and do not say which. True: these are the
+// model's own.
+bool are_logits(const std::vector<float>& scores);
+void put_between_0_and_1(std::vector<float>& logits);
 
 }  // namespace hearth::remote

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kPauseMax{60'000};
 constexpr std::size_t kIdleConnectionsMax = 64;
+constexpr std::size_t kLogitsMax = 4096;  // models of which it is known
 
 metrics::Counter outcome(metrics::Registry& registry, const std::string& upstream,
                          const char* outcome) {
@@ -242,6 +243,12 @@ Awaitable<Result<std::vector<RemoteModel>>> Upstream::list_models(Deadline deadl
         asked.visit.failed(models.error(), reply.status);
     }
     co_return models;
+}
+
+bool Upstream::gives_logits(const std::string& model, bool seen) {
+    const MutexLock lock(logits_mutex_);
+    if (seen && logits_of_.size() < kLogitsMax) logits_of_.insert(model);
+    return seen || logits_of_.contains(model);
 }
 
 }  // namespace hearth::remote

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -119,6 +120,9 @@ class Upstream {
     // Its models.
     Awaitable<Result<std::vector<RemoteModel>>> list_models(Deadline deadline);
 
+    // Whether the scores by which `model` ranks are its own numbers: `seen` now, or ever before.
+    bool gives_logits(const std::string& model, bool seen) EXCLUDES(logits_mutex_);
+
   private:
     std::optional<Error> pause() const;
     Error left_alone() const;
@@ -133,6 +137,8 @@ class Upstream {
     const std::shared_ptr<const http::TlsContext> tls_;
     Breaker breaker_;
     Limiter limiter_;
+    Mutex logits_mutex_;
+    std::set<std::string> logits_of_ GUARDED_BY(logits_mutex_);  // at most kLogitsMax
     std::atomic<Clock::rep> paused_until_{0};
     Mutex up_mutex_;
     bool retired_ GUARDED_BY(up_mutex_) = false;
