@@ -17,7 +17,7 @@ namespace json = boost::json;
 using inference::GenerateRequest;
 using inference::Operation;
 
-constexpr std::array<std::string_view, 15> kAnthropicCarried = {"messages",
+constexpr std::array<std::string_view, 16> kAnthropicCarried = {"messages",
                                                                 "max_tokens",
                                                                 "max_completion_tokens",
                                                                 "n_predict",
@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, 15> kAnthropicCarried = {"messages",
                                                                 "response_format",
                                                                 "json_schema",
                                                                 "reasoning_effort",
+                                                                "thinking_budget_tokens",
                                                                 "chat_template_kwargs"};
 
 // Of thinking, in tokens; the API's least is 1,024.
@@ -46,6 +47,12 @@ constexpr std::array kEffortTable = {
     Effort{"high", "high", 16384},  Effort{"xhigh", "xhigh", 32768},
     Effort{"max", "max", 32768},
 };
+
+// What a budget is to a model that knows words only; at most what it does when nothing is said.
+std::string_view word_of_budget(std::uint64_t budget) {
+    if (budget <= 2048) return "low";
+    return budget <= 8192 ? "medium" : "high";
+}
 
 // "claude-opus-4-6" is 406, "claude-sonnet-5" 500; 0 for whatever has no such name. Dates are no
 // versions, and the names up to 3.7 have the number before the family.
@@ -81,28 +88,32 @@ void set_adaptive(const Effort& effort, unsigned version, json::object& body) {
     body["output_config"] = {{"effort", level}};
 }
 
-Result<void> set_budget(const Effort& effort, std::optional<std::uint64_t> limit, bool is_forced,
-                        json::object& body) {
+bool forces_tool(const json::object& from) {
+    const json::value* choice = find(from, "tool_choice");
+    return choice != nullptr && (choice->is_object() || text_at(from, "tool_choice") == "required");
+}
+
+// `told`: by the caller, in tokens.
+Result<void> set_budget(const Effort& effort, std::optional<std::uint64_t> told,
+                        const json::object& from, json::object& body) {
     if (!may_think(body.at("messages").get_array())) return {};
-    if (is_forced) {
+    if (forces_tool(from)) {
         return cannot(kAnthropicKind, "tool_choice", "be made to call a tool while they think",
                       "ask for reasoning_effort \"none\", or leave the choice to the model");
     }
-    std::uint64_t budget = effort.budget;
+    const auto limit = tokens_limit(from);
+    std::uint64_t budget = std::max(told.value_or(effort.budget), kBudgetMin);
     if (limit && *limit <= kBudgetMin) {
         return cannot(
             kAnthropicKind, "max_tokens", format("think with {} tokens in all", *limit),
             format("allow more than {}, or ask for reasoning_effort \"none\"", kBudgetMin));
     }
-    if (limit) budget = std::clamp(*limit / 2, kBudgetMin, budget);
+    // A caller's own budget leaves room for the answer as he wants it.
+    const bool has_room = told && limit && budget < *limit;
+    if (limit && !has_room) budget = std::clamp(*limit / 2, kBudgetMin, budget);
     body["thinking"] = {{"type", "enabled"}, {"budget_tokens", budget}};
     body["max_tokens"] = limit.value_or(kAnthropicTokens + budget);
     return {};
-}
-
-bool forces_tool(const json::object& from) {
-    const json::value* choice = find(from, "tool_choice");
-    return choice != nullptr && (choice->is_object() || text_at(from, "tool_choice") == "required");
 }
 
 Result<void> set_thinking(const json::object& from, std::string_view model, json::object& body) {
@@ -114,10 +125,12 @@ Result<void> set_thinking(const json::object& from, std::string_view model, json
         body["thinking"] = {{"type", "disabled"}};
         return {};
     }
-    const auto effort = std::ranges::find(kEffortTable, std::string_view(word), &Effort::word);
+    const auto told = count_at(from, "thinking_budget_tokens");
+    const std::string_view said = word == "on" && told ? word_of_budget(*told) : word;
+    const auto effort = std::ranges::find(kEffortTable, said, &Effort::word);
     CHECK(effort != kEffortTable.end());
     const unsigned version = claude_version(model);
-    if (version < kAdaptiveSince) return set_budget(*effort, limit, forces_tool(from), body);
+    if (version < kAdaptiveSince) return set_budget(*effort, told, from, body);
     set_adaptive(*effort, version, body);
     if (!limit) body["max_tokens"] = kAnthropicTokens + effort->budget;
     return {};

@@ -15,8 +15,9 @@ inline constexpr std::uint64_t kAnthropicTokens = 8192;
 
 // The body of /v1/messages for a Chat. How hard to think is told as the model understands it:
 // Claude 4.6 and later by output_config.effort and adaptive thinking, all others by a budget of
-// tokens. A conversation whose last turn called a tool goes without a budget when the turn's own
-// thinking did not come back with its signature: the API refuses such a one.
+// tokens, the caller's own where there is one (thinking_budget_tokens). A conversation whose last
+// turn called a tool goes without a budget when the turn's own thinking did not come back with its
+// signature: the API refuses such a one.
 Result<boost::json::object> anthropic_body(const inference::GenerateRequest& request,
                                            std::string_view model);
 

@@ -54,6 +54,31 @@ TEST(AnthropicWire, ABudgetFitsBelowTheLimit) {
     EXPECT_EQ(call.error().param, "max_tokens");
 }
 
+TEST(AnthropicWire, ABudgetOfTheCallersIsTaken) {
+    const auto thinking = [](const char* model, std::int64_t budget, std::int64_t limit) {
+        return sent_to(model, {{"thinking_budget_tokens", budget},
+                               {"chat_template_kwargs", {{"enable_thinking", true}}},
+                               {"max_tokens", limit}});
+    };
+    const auto budget = [&](std::int64_t told, std::int64_t limit) {
+        const json::value sent = thinking("claude-haiku-4-5", told, limit);
+        EXPECT_EQ(sent.at("max_tokens"), json::value(limit));
+        return sent.at("thinking").at("budget_tokens").to_number<std::int64_t>();
+    };
+    EXPECT_EQ(budget(10000, 16000), 10000);
+    EXPECT_EQ(budget(15999, 16000), 15999);
+    EXPECT_EQ(budget(16000, 16000), 8000) << "no room for the answer";
+    EXPECT_EQ(budget(5, 16000), 1024) << "the API's least";
+    const auto effort = [&](std::int64_t told) {
+        const json::value sent = thinking("claude-opus-4-7", told, 64000);
+        EXPECT_EQ(sent.at("thinking").at("type"), json::value("adaptive"));
+        return sent.at("output_config").at("effort");
+    };
+    EXPECT_EQ(effort(1024), json::value("low"));
+    EXPECT_EQ(effort(8192), json::value("medium"));
+    EXPECT_EQ(effort(31999), json::value("high"));
+}
+
 TEST(AnthropicWire, ABudgetGoesWithoutAForcedTool) {
     const json::object body{{"reasoning_effort", "low"}, {"tool_choice", "required"}};
     const auto call = make_anthropic_wire()->generate(chat_request(body), "claude-haiku-4-5");

@@ -33,7 +33,7 @@ constexpr std::array kOllamaOptions = {
     OllamaOption{"seed", "seed"},
     OllamaOption{"n_keep", "num_keep"},
 };
-constexpr std::array<std::string_view, 30> kOllamaCarried = {
+constexpr std::array<std::string_view, 31> kOllamaCarried = {
     "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty", "repeat_last_n",
     "presence_penalty", "frequency_penalty", "seed", "n_keep",
     // Translated one by one.
@@ -41,7 +41,9 @@ constexpr std::array<std::string_view, 30> kOllamaCarried = {
     "input_prefix", "input_suffix", "input_extra", "tools", "tool_choice", "response_format",
     // Obeyed where the answer is read.
     "parallel_tool_calls", "json_schema", "reasoning_effort", "chat_template_kwargs", "logprobs",
-    "top_logprobs", "n_probs"};
+    "top_logprobs", "n_probs",
+    // It thinks, or not: how long it may is not asked.
+    "thinking_budget_tokens"};
 
 json::object ollama_options(const GenerateRequest& request) {
     json::object options;
