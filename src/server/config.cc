@@ -117,6 +117,10 @@ void visit_vectors(ConfigVisitor& keys, BackendSection& section) {
 void visit(ConfigVisitor& keys, BackendSection& section) {
     keys.text("kind", "what it speaks", section.kind, {"openai", "ollama", "anthropic", "triton"});
     keys.text("url", "`http://HOST:PORT` or `https://HOST/PATH`", section.url, {});
+    keys.text("strict",
+              "openai: it refuses members that OpenAI's own API does not have; auto: at "
+              "`api.openai.com` and `*.openai.azure.com`",
+              section.strict, {"auto", "yes", "no"});
     keys.text("key_env", "the variable that holds its key", section.key_env, {});
     keys.text("key_file", "the file that holds its key", section.key_file, {});
     keys.list("headers", "more fields of every call, `Name: value`", section.headers);

@@ -83,6 +83,7 @@ struct MemorySection {
 struct BackendSection {
     std::string kind = "openai";
     std::string url;
+    std::string strict = "auto";       // openai: its API's members alone; auto: by the host
     std::string key_env;               // the variable with its key
     std::string key_file;              // or the file
     std::vector<std::string> headers;  // "Name: value"

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "server/upstream_options.h"
+
 namespace hearth::server {
 namespace {
 
@@ -139,6 +141,27 @@ TEST(Config, TheReferencePageIsTheOneGenerated) {
     text << page.rdbuf();
     EXPECT_EQ(text.str(), config_reference())
         << "run: hearth doctor --reference > docs/configuration.md";
+}
+
+TEST(Config, OpenaisOwnServersAreKnownByTheirHost) {
+    const auto openai = [](std::string_view url, std::string_view more = "") {
+        Config config;
+        config.routing.find_ollama = false;
+        BackendSection& section = config.backends["b"];
+        section.url = url;
+        if (!more.empty()) section.strict = more;
+        const auto plans = plan_upstreams(config);
+        EXPECT_TRUE(plans);
+        return plans ? plans->front().openai : remote::Openai::Compatible;
+    };
+    using remote::Openai;
+    EXPECT_EQ(openai("https://api.openai.com/v1"), Openai::Itself);
+    EXPECT_EQ(openai("https://eu.api.openai.com"), Openai::Itself);
+    EXPECT_EQ(openai("https://mine.openai.azure.com/openai/v1"), Openai::Itself);
+    EXPECT_EQ(openai("https://api.openai.com.example.net"), Openai::Compatible);
+    EXPECT_EQ(openai("http://box:8000"), Openai::Compatible);
+    EXPECT_EQ(openai("http://box:8000", "yes"), Openai::Itself);
+    EXPECT_EQ(openai("https://api.openai.com", "no"), Openai::Compatible);
 }
 
 TEST(Config, ModelsOfATritonServerHaveKeysOfTheirOwn) {

@@ -83,6 +83,13 @@ remote::UpstreamOptions options_of(const std::string& name, const BackendSection
     return options;
 }
 
+remote::Openai openai_of(const BackendSection& section, std::string_view host) {
+    const bool is_theirs = host == "api.openai.com" || host.ends_with(".api.openai.com") ||
+                           host.ends_with(".openai.azure.com");
+    const bool strict = section.strict == "auto" ? is_theirs : section.strict == "yes";
+    return strict ? remote::Openai::Itself : remote::Openai::Compatible;
+}
+
 Result<UpstreamPlan> plan(const std::string& name, const BackendSection& section,
                           TokenSources& sources) {
     UpstreamPlan made{.options = options_of(name, section),
@@ -95,6 +102,7 @@ Result<UpstreamPlan> plan(const std::string& name, const BackendSection& section
         TRY(made.triton, plan_triton(section, sources));
     }
     TRY(made.options.url, remote::ServerUrl::parse(section.url));
+    made.openai = openai_of(section, made.options.url.host);
     TRY(const std::string key, read_key(section));
     add_key(section.kind, key, made.options);
     for (const std::string& header : section.headers) {

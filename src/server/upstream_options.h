@@ -21,7 +21,8 @@ struct UpstreamPlan {
     std::vector<std::pair<std::string, std::string>> names;
     // Nobody configured it: it was found, and serves only what nobody else does.
     bool found = false;
-    std::optional<remote::TritonOptions> triton;  // of that kind, with its tokenizers read
+    remote::Openai openai = remote::Openai::Compatible;  // of that kind
+    std::optional<remote::TritonOptions> triton;         // of that kind, with its tokenizers read
 };
 
 // Of every backend of the configuration, with keys and tokenizers read from environment and files,

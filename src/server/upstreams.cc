@@ -80,9 +80,9 @@ Upstreams::Upstreams(runtime::Shards& shards, metrics::Registry& registry,
     for (std::size_t i = 0; i < plans.size(); ++i) {
         UpstreamPlan& plan = plans[i];
         const std::string& name = plan.options.name;
-        auto upstream = std::make_shared<remote::Upstream>(shards, plan.options,
-                                                           remote::make_wire(plan.options.kind),
-                                                           remote::UpstreamMetrics(registry, name));
+        auto upstream = std::make_shared<remote::Upstream>(
+            shards, plan.options, remote::make_wire(plan.options.kind, plan.openai),
+            remote::UpstreamMetrics(registry, name));
         // What is configured by name need not be listed to be served.
         if (!plan.names.empty()) impl_->publish(i, offered(plan, {}));
         auto triton = plan.triton ? std::make_shared<remote::TritonModels>(

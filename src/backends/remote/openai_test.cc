@@ -5,6 +5,7 @@
 namespace hearth::remote {
 namespace {
 
+using inference::GenerateRequest;
 using inference::Operation;
 
 TEST(OpenaiWire, WhatOnlyAnEngineReadsStaysHere) {
@@ -38,6 +39,59 @@ TEST(OpenaiWire, TheLimitThatCountsFirstIsTheOneSent) {
     EXPECT_EQ(limit({{"max_tokens", -1}}, "max_tokens"), -1);
     EXPECT_EQ(limit({{"max_tokens", 0}}, "max_tokens"), 1);
     EXPECT_EQ(limit({}, "max_tokens"), -1);
+}
+
+TEST(OpenaiWire, OpenaiItselfIsToldItsOwnWordsAlone) {
+    const auto wire = make_openai_wire(Openai::Itself);
+    const json::value sent =
+        sent_body(*wire, chat_request({{"max_tokens", 9},
+                                       {"chat_template_kwargs", {{"enable_thinking", true}}},
+                                       {"thinking_budget_tokens", 4000},
+                                       {"reasoning_effort", "max"},
+                                       {"min_p", 0},
+                                       {"cache_prompt", true},
+                                       {"temperature", 0.5},
+                                       {"tools", json::array{1}},
+                                       {"messages",
+                                        {{{"role", "assistant"},
+                                          {"content", "a"},
+                                          {"reasoning_content", "b"},
+                                          {"reasoning_signature", "c2ln"}}}}}));
+    EXPECT_EQ(sent, json::parse(R"({"model":"m","stream":true,)"
+                                R"("stream_options":{"include_usage":true},)"
+                                R"("max_completion_tokens":9,"reasoning_effort":"xhigh",)"
+                                R"("temperature":0.5,"tools":[1],)"
+                                R"("messages":[{"role":"assistant","content":"a"}]})"));
+    const auto effort = [&](json::object body) {
+        const json::value told = sent_body(*wire, chat_request(std::move(body)));
+        return told.as_object().contains("reasoning_effort");
+    };
+    EXPECT_TRUE(effort({{"reasoning_effort", "none"}}));
+    EXPECT_FALSE(effort({{"chat_template_kwargs", {{"enable_thinking", false}}}}))
+        << "most of its models would refuse the word";
+}
+
+TEST(OpenaiWire, WhatOpenaiItselfHasNoWordForIsRefusedByName) {
+    const auto wire = make_openai_wire(Openai::Itself);
+    const auto refused = [&](GenerateRequest request) {
+        const auto call = wire->generate(request, "m");
+        if (call) return std::string("nothing");
+        EXPECT_EQ(call.error().code, Code::Unsupported);
+        return call.error().param;
+    };
+    EXPECT_EQ(refused(chat_request({{"top_k", 40}})), "top_k");
+    EXPECT_EQ(refused(chat_request({{"chat_template_kwargs", {{"x", 1}}}})),
+              "chat_template_kwargs");
+    GenerateRequest begun = chat_request();
+    begun.opens_answer = true;
+    EXPECT_EQ(refused(begun), "messages");
+    const auto text = [](json::object body) {
+        body["prompt"] = "x";
+        return GenerateRequest{.operation = Operation::Completion, .body = std::move(body)};
+    };
+    EXPECT_EQ(refused(text({{"max_tokens", 5}})), "nothing");
+    EXPECT_EQ(refused(text({{"repetition_penalty", 1.5}})), "repetition_penalty");
+    EXPECT_EQ(sent_body(*wire, text({{"n_predict", 5}})).at("max_tokens"), 5);
 }
 
 TEST(OpenaiWire, AStreamWithoutItsEndIsCut) {

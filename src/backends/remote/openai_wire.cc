@@ -8,6 +8,7 @@
 
 #include "backends/remote/members.h"
 #include "backends/remote/openai_stream.h"
+#include "backends/remote/openai_strict.h"
 #include "backends/remote/remote_error.h"
 #include "backends/remote/vectors.h"
 #include "backends/remote/wire.h"
@@ -197,8 +198,13 @@ std::vector<std::string> listed_capabilities(const json::object& model) {
     return out;
 }
 
+std::unexpected<Error> cannot_go_on() {
+    return cannot(kOpenaiKind, "messages", "go on with the beginning of an answer", "ask for all");
+}
+
 class OpenaiWire final : public Wire {
   public:
+    explicit OpenaiWire(Openai server) : is_strict_(server == Openai::Itself) {}
     std::string_view kind() const override { return "openai"; }
 
     Result<http::Call> generate(const GenerateRequest& request,
@@ -206,7 +212,9 @@ class OpenaiWire final : public Wire {
         const bool is_chat = request.operation == Operation::Chat;
         TRY(json::object body,
             is_chat ? Result<json::object>(chat_body(request)) : completion_body(request));
+        if (is_strict_) TRY_VOID(make_strict(body, is_chat));
         if (request.opens_answer) {  // the words of vLLM and SGLang
+            if (is_strict_ && is_chat) return cannot_go_on();
             body["continue_final_message"] = true;
             body["add_generation_prompt"] = false;
         }
@@ -268,17 +276,22 @@ class OpenaiWire final : public Wire {
     }
     // Compatible servers have no other route in common.
     http::Call probe() const override { return list_models(); }
+
+  private:
+    const bool is_strict_;
 };
 
 }  // namespace
 
-std::unique_ptr<Wire> make_openai_wire() { return std::make_unique<OpenaiWire>(); }
+std::unique_ptr<Wire> make_openai_wire(Openai server) {
+    return std::make_unique<OpenaiWire>(server);
+}
 
-std::unique_ptr<Wire> make_wire(std::string_view kind) {
+std::unique_ptr<Wire> make_wire(std::string_view kind, Openai server) {
+    if (kind == "openai") return make_openai_wire(server);
     using Make = std::unique_ptr<Wire> (*)();
-    constexpr std::array<std::pair<std::string_view, Make>, 4> kKinds = {
-        {{"openai", make_openai_wire},
-         {"ollama", make_ollama_wire},
+    constexpr std::array<std::pair<std::string_view, Make>, 3> kKinds = {
+        {{"ollama", make_ollama_wire},
          {"anthropic", make_anthropic_wire},
          {"triton", make_triton_wire}}};
     for (const auto& [name, make] : kKinds) {

@@ -91,14 +91,16 @@ class Wire {
     virtual http::Call probe() const = 0;  // a 200 means that it serves
 };
 
-// vLLM, NIM, LM Studio, llama-server and whatever else serves OpenAI's API.
-std::unique_ptr<Wire> make_openai_wire();
+// Who serves OpenAI's API: vLLM, NIM, LM Studio, llama-server and whatever else is compatible, all
+// of which have more words than it, or OpenAI, whose servers refuse every other word.
+enum class Openai : std::uint8_t { Compatible, Itself };
+std::unique_ptr<Wire> make_openai_wire(Openai server = Openai::Compatible);
 std::unique_ptr<Wire> make_ollama_wire();
 // max_tokens, which this API requires, is 8,192 where the caller names none.
 std::unique_ptr<Wire> make_anthropic_wire();
 // KServe v2. Both texts and vectors need the model's metadata: kserve_call.h makes those calls.
 std::unique_ptr<Wire> make_triton_wire();
-// By its kind; nullptr for one that does not exist.
-std::unique_ptr<Wire> make_wire(std::string_view kind);
+// By its kind; nullptr for one that does not exist. `server`: of the kind "openai".
+std::unique_ptr<Wire> make_wire(std::string_view kind, Openai server = Openai::Compatible);
 
 }  // namespace hearth::remote
