@@ -254,6 +254,7 @@ Result<MessagesCall> parse(std::string_view text, bool counts_only) {
     TRY(Conversation conversation, translate_conversation(body));
     to["messages"] = std::move(conversation.messages);
     call.wants_images = conversation.has_images;
+    call.has_own_thinking = conversation.has_own_thinking;
     TRY_VOID(read_stops(body, call));
     TRY_VOID(read_tools(body, to));
     TRY_VOID(read_thinking(body, call));

@@ -19,6 +19,7 @@ struct MessagesCall {
     bool stream = false;
     bool wants_images = false;
     bool hides_thinking = false;     // told that there was some, not what
+    bool has_own_thinking = false;   // as of Conversation: not for Anthropic's servers as it is
     std::vector<std::string> stops;  // the caller's own stop sequences
 };
 

@@ -231,6 +231,34 @@ TEST(AnthropicGenerate, LeavesTheStampOutOfASystemPromptAndNothingElse) {
     EXPECT_EQ(system("What is cch=a5145; about?"), "What is cch=a5145; about?");
 }
 
+TEST(AnthropicGenerate, KeepsTheSignatureOfAThinkingThatIsNotOurs) {
+    const auto said = [](std::string_view blocks) {
+        return parse_messages(talk(format(R"([{{"role":"user","content":"a"}},)"
+                                          R"({{"role":"assistant","content":[{}]}},)"
+                                          R"({{"role":"user","content":"b"}}])",
+                                          blocks)));
+    };
+    const auto message = [&](std::string_view blocks) {
+        return said(blocks)->request.body.at("messages").at(1);
+    };
+    const std::string theirs = R"({"type":"thinking","thinking":"t","signature":"c2ln"})";
+    const std::string ours = R"({"type":"thinking","thinking":"u","signature":"hearth"})";
+    EXPECT_EQ(message(theirs), json::parse(R"({"role":"assistant","content":"",)"
+                                           R"("reasoning_content":"t",)"
+                                           R"("reasoning_signature":"c2ln"})"));
+    EXPECT_FALSE(said(theirs)->has_own_thinking);
+    EXPECT_EQ(message(ours),
+              json::parse(R"({"role":"assistant","content":"","reasoning_content":"u"})"));
+    EXPECT_TRUE(said(ours)->has_own_thinking);
+    EXPECT_EQ(message(theirs + "," + theirs),
+              json::parse(R"({"role":"assistant","content":"","reasoning_content":"tt"})"))
+        << "no signature holds for both";
+    EXPECT_EQ(message(R"({"type":"thinking","thinking":"","signature":"c2ln"})")
+                  .at("reasoning_signature"),
+              json::value("c2ln"))
+        << "thinking of which nothing is told";
+}
+
 TEST(AnthropicGenerate, MarksAResultThatIsAnError) {
     const auto result = [](std::string_view content) {
         const json::object body = body_of(user(

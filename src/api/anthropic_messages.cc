@@ -259,6 +259,8 @@ class Translator {
         json::array results;  // messages, each a result
         json::array calls;
         std::string reasoning;
+        std::string signature;     // of the first block of thinking
+        std::size_t thoughts = 0;  // blocks of thinking
     };
 
     Result<void> add_block(const json::object& block, const std::string& where) {
@@ -267,9 +269,7 @@ class Translator {
         if (turn_.role == "assistant" && type == "tool_use") return add_call(block, where);
         if (turn_.role == "assistant" && type == "redacted_thinking") return {};
         if (turn_.role == "assistant" && type == "thinking") {
-            TRY(const std::string thinking, need_text(block, "thinking", where));
-            turn_.reasoning += thinking;
-            return {};
+            return add_thinking(block, where);
         }
         TRY(const bool known, turn_.parts.add(block, Level::Outer, where));
         if (known) return {};
@@ -284,6 +284,18 @@ class Translator {
                                   "where the assistant speaks"
                                 : R"("text", "image", "document", "search_result" or )"
                                   R"("tool_result" where the user speaks)"));
+    }
+
+    Result<void> add_thinking(const json::object& block, const std::string& where) {
+        TRY(const std::string thinking, need_text(block, "thinking", where));
+        turn_.reasoning += thinking;
+        std::string signature = text_of(block, "signature");
+        if (signature == kOwnSignature) {
+            out_.has_own_thinking = true;
+            signature.clear();
+        }
+        if (turn_.thoughts++ == 0) turn_.signature = std::move(signature);
+        return {};
     }
 
     Result<void> add_call(const json::object& block, const std::string& where) {
@@ -312,10 +324,14 @@ class Translator {
     void flush() {
         Turn turn = std::exchange(turn_, {});
         for (json::value& result : turn.results) out_.messages.push_back(std::move(result));
-        if (turn.parts.empty() && turn.calls.empty() && turn.reasoning.empty()) return;
+        // It holds for one block as it was, not for several put together.
+        if (turn.thoughts != 1) turn.signature.clear();
+        const bool thought = !turn.reasoning.empty() || !turn.signature.empty();
+        if (turn.parts.empty() && turn.calls.empty() && !thought) return;
         out_.has_images = out_.has_images || turn.parts.has_images();
         json::object message{{"role", turn.role}, {"content", turn.parts.take()}};
-        if (!turn.reasoning.empty()) message["reasoning_content"] = turn.reasoning;
+        if (thought) message["reasoning_content"] = turn.reasoning;
+        if (!turn.signature.empty()) message["reasoning_signature"] = turn.signature;
         if (!turn.calls.empty()) message["tool_calls"] = std::move(turn.calls);
         out_.messages.push_back(std::move(message));
     }

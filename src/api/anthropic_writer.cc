@@ -6,6 +6,7 @@
 
 #include "api/anthropic.h"
 #include "api/anthropic_generate.h"
+#include "api/anthropic_messages.h"
 #include "api/json_body.h"
 #include "api/json_text.h"
 #include "base/format.h"
@@ -18,16 +19,13 @@ using inference::GenerateReply;
 
 constexpr std::size_t kAnswerBytesMax = 64 << 20;  // of an answer that is kept until its end
 
-// A block of thinking has one, by which Anthropic knows it again. We sign nothing, and its clients
-// drop a block whose signature is empty.
-constexpr std::string_view kSignature = "hearth";
-
 enum class BlockKind : std::uint8_t { Thinking, Text, ToolUse };
 
 struct Block {
     BlockKind kind = BlockKind::Text;
-    std::string text;  // the thinking, the text, or the input as JSON
-    std::string id;    // of a tool's use
+    std::string text;       // the thinking, the text, or the input as JSON
+    std::string signature;  // of a thinking
+    std::string id;         // of a tool's use
     std::string name;
 };
 
@@ -124,7 +122,8 @@ class BlockWriter : public AnswerWriter {
     virtual void begin(std::string& out) = 0;  // more than once
     virtual void open_block(Block block, std::string& out) = 0;
     virtual Result<void> add_to_block(BlockKind kind, std::string_view text, std::string& out) = 0;
-    virtual void close_block(BlockKind kind, std::string& out) = 0;
+    // `signature`: of a thinking.
+    virtual void close_block(BlockKind kind, std::string_view signature, std::string& out) = 0;
     virtual void end(std::string& out) = 0;
 
     std::string_view stop_reason() const {
@@ -167,6 +166,7 @@ class BlockWriter : public AnswerWriter {
         TRY_VOID(add(BlockKind::Text, text_of(delta, "content"), out));
         const json::value* calls = find(delta, "tool_calls");
         if (calls == nullptr || !calls->is_array()) return {};
+        sign(text_of(delta, "reasoning_signature"), out);
         for (const json::value& call : calls->get_array()) {
             if (call.is_object()) TRY_VOID(add_call(call.get_object(), out));
         }
@@ -175,7 +175,8 @@ class BlockWriter : public AnswerWriter {
 
     Result<void> add(BlockKind kind, std::string_view text, std::string& out) {
         if (text.empty()) return {};
-        if (open_ != kind) {
+        // What is signed is whole.
+        if (open_ != kind || !signature_.empty()) {
             close(out);
             open({.kind = kind}, out);
         }
@@ -186,6 +187,16 @@ class BlockWriter : public AnswerWriter {
     Result<void> add_call(const json::object& call, std::string& out) {
         const json::value* found = find(call, "index");
         const std::int64_t index = found != nullptr && found->is_int64() ? found->get_int64() : 0;
+    // Of the thinking before it, of which nothing may have been told.
+    void sign(std::string signature, std::string& out) {
+        if (signature.empty()) return;
+        if (open_ != BlockKind::Thinking || !signature_.empty()) {
+            close(out);
+            open({.kind = BlockKind::Thinking}, out);
+        }
+        signature_ = std::move(signature);
+    }
+
         json::object function;
         if (const json::value* value = find(call, "function"); value && value->is_object()) {
             function = value->get_object();
@@ -212,7 +223,8 @@ class BlockWriter : public AnswerWriter {
     }
 
     void close(std::string& out) {
-        if (open_) close_block(*open_, out);
+        const std::string signature = std::exchange(signature_, {});
+        if (open_) close_block(*open_, signature.empty() ? kOwnSignature : signature, out);
         open_.reset();
     }
 
@@ -221,6 +233,7 @@ class BlockWriter : public AnswerWriter {
     std::optional<std::int64_t> call_;  // the last one
     std::string finish_reason_;
     std::string stop_word_;
+    std::string signature_;             // of the open block
 };
 
 class StreamWriter final : public BlockWriter {
@@ -271,9 +284,9 @@ class StreamWriter final : public BlockWriter {
         return {};
     }
 
-    void close_block(BlockKind kind, std::string& out) override {
+    void close_block(BlockKind kind, std::string_view signature, std::string& out) override {
         if (kind == BlockKind::Thinking) {
-            append_delta(out, "signature_delta", "signature", kSignature);
+            append_delta(out, "signature_delta", "signature", signature);
         }
         append_event(out, "content_block_stop", format(R"(,"index":{})", index_++));
     }
@@ -327,7 +340,10 @@ class WholeWriter final : public BlockWriter {
                     format("the answer is over {} bytes; ask for it as a stream", kAnswerBytesMax));
     }
 
-    void close_block(BlockKind, std::string&) override {}
+    void close_block(BlockKind kind, std::string_view signature, std::string&) override {
+        if (kind == BlockKind::Thinking) blocks_.back().signature = signature;
+        bytes_ += blocks_.back().signature.size();
+    }
 
     void end(std::string& out) override {
         out += '{';
@@ -335,7 +351,7 @@ class WholeWriter final : public BlockWriter {
         out += R"(,"content":[)";
         for (const Block& block : blocks_) {
             if (&block != blocks_.data()) out += ',';
-            append_block(out, block, kSignature, input_of(block));
+            append_block(out, block, block.signature, input_of(block));
         }
         out += "],";
         append_stop(out, stop_reason(), stop_sequence());

@@ -88,6 +88,29 @@ TEST(AnthropicWriter, GivesEveryBlockItsIndexAndItsEnd) {
     EXPECT_EQ(open, 3);
 }
 
+TEST(AnthropicWriter, PassesTheSignatureOfAThinkingOn) {
+    const std::vector<std::string> events{delta_event(R"("reasoning_content":"a")"),
+                                          delta_event(R"("reasoning_signature":"c2ln")"),
+                                          delta_event(R"("reasoning_content":"b")"),
+                                          delta_event(R"("content":"c")"),
+                                          delta_event(R"("reasoning_signature":"bm90aGluZw==")"),
+                                          end_event("stop")};
+    const json::value whole = json::parse(written(asked(false), events));
+    EXPECT_EQ(whole.at("content"),
+              json::parse(R"([{"type":"thinking","thinking":"a","signature":"c2ln"},)"
+                          R"({"type":"thinking","thinking":"b","signature":"hearth"},)"
+                          R"({"type":"text","text":"c"},)"
+                          R"({"type":"thinking","thinking":"","signature":"bm90aGluZw=="}])"));
+    std::string signatures;
+    for (const json::object& event : stream_events(written(asked(true), events))) {
+        if (event.at("type") != "content_block_delta") continue;
+        if (event.at("delta").at("type") != "signature_delta") continue;
+        signatures += event.at("delta").at("signature").as_string();
+        signatures += ' ';
+    }
+    EXPECT_EQ(signatures, "c2ln hearth bm90aGluZw== ");
+}
+
 TEST(AnthropicWriter, TellsTheLengthOfThePromptAsSoonAsItIsKnown) {
     const auto writer = writer_for(asked(true));
     std::string out;

@@ -100,6 +100,7 @@ void Collector::add_choice(const json::object& choice) {
     }
 }
 
+    add_signature(to, view_of(delta, "reasoning_signature"));
 void Collector::add_delta(Choice& to, const json::object& delta) {
     const std::string_view content = view_of(delta, "content");
     const std::string_view reasoning = view_of(delta, "reasoning_content");
@@ -107,6 +108,14 @@ void Collector::add_delta(Choice& to, const json::object& delta) {
     to.reasoning += reasoning;
     bytes_ += content.size() + reasoning.size();
     const json::value* calls = delta.if_contains("tool_calls");
+// It holds for one piece of reasoning as it was, not for several put together.
+void Collector::add_signature(Choice& to, std::string_view signature) {
+    if (signature.empty()) return;
+    to.signed_twice = to.signed_twice || !to.signature.empty();
+    to.signature = signature;
+    bytes_ += signature.size();
+}
+
     if (calls == nullptr || !calls->is_array()) return;
     for (const json::value& call : calls->get_array()) {
         if (call.is_object()) add_call(to, call.get_object());
@@ -165,6 +174,9 @@ json::object Collector::finish_choice(std::int64_t index, Choice& choice) const 
 json::object Collector::finish_message(Choice& choice) const {
     json::object message{{"role", "assistant"}};
     // As the API has it: no text beside tool calls is null, not an empty text.
+    if (!choice.signature.empty() && !choice.signed_twice) {
+        message["reasoning_signature"] = choice.signature;
+    }
     if (choice.text.empty() && !choice.calls.empty()) {
         message["content"] = nullptr;
     } else {

@@ -40,6 +40,8 @@ class Collector {
     struct Choice {
         std::string text;
         std::string reasoning;
+        std::string signature;  // of the reasoning
+        bool signed_twice = false;
         std::map<std::int64_t, Call> calls;
         boost::json::array probabilities;
         boost::json::array tokens;
@@ -50,6 +52,7 @@ class Collector {
     Choice& choice_of(const boost::json::object& event);
     void add_choice(const boost::json::object& choice);
     void add_delta(Choice& to, const boost::json::object& delta);
+    void add_signature(Choice& to, std::string_view signature);
     void add_call(Choice& to, const boost::json::object& delta);
     void add_native(boost::json::object event);
     void add_head(boost::json::object& event, std::int64_t prompt);

@@ -53,6 +53,20 @@ TEST(Collector, NumbersWithoutASignAreNumbersToo) {
     EXPECT_EQ(calls.at(1).at("function").at("arguments"), json::value("{}"));
 }
 
+TEST(Collector, KeepsTheSignatureOfTheReasoning) {
+    const std::string_view reasoning =
+        R"({"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]})";
+    const std::string_view signature =
+        R"({"choices":[{"index":0,"delta":{"reasoning_signature":"c2ln"}}]})";
+    const auto message = [](const std::vector<std::string_view>& events) {
+        return collected(Operation::Chat, events).at("choices").at(0).at("message").as_object();
+    };
+    EXPECT_EQ(message({reasoning, signature}).at("reasoning_signature"), json::value("c2ln"));
+    EXPECT_FALSE(
+        message({reasoning, signature, reasoning, signature}).contains("reasoning_signature"))
+        << "no signature holds for both";
+}
+
 TEST(Collector, KeepsTheReasoningApart) {
     const auto answer = collected(
         Operation::Chat, {R"({"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]})",

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "runtime/awaitable.h"
@@ -42,6 +44,8 @@ struct Original {
     // Not empty: its stream is not to tell tokens, but the upstream is asked for them, so that we
     // know, with this for its stream_options (JSON).
     std::string usage_wish = {};
+    // Fields of its head that belong to the dialect, name and value; of the caller's keys none.
+    std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
 struct GenerateRequest {

@@ -1,8 +1,12 @@
+#include <algorithm>
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "api/anthropic.h"
 #include "api/anthropic_generate.h"
 #include "api/model_defaults.h"
+#include "base/format.h"
 #include "http/head_parser.h"
 #include "server/answer.h"
 #include "server/generate.h"
@@ -15,6 +19,7 @@ namespace anthropic = api::anthropic;
 namespace {
 
 constexpr std::string_view kModels = "/v1/models/";
+constexpr std::size_t kFieldsBytesMax = 8 << 10;
 
 std::string new_request_id() { return unique_id("req_"); }
 
@@ -37,6 +42,43 @@ Result<anthropic::MessagesCall> make_ready(const Gateway& gateway,
     }
     if (model != nullptr && model->gguf) api::apply_model_defaults(*model->gguf, call->request);
     return call;
+}
+
+// What the head says of the dialect: which version of it, and what of it is not for everybody yet.
+using Fields = std::vector<std::pair<std::string, std::string>>;
+Result<Fields> read_fields(const http::Request& request) {
+    Fields fields;
+    std::size_t bytes = 0;
+    for (const auto& [name, value] : request.headers.all()) {
+        for (const std::string_view known : {"anthropic-version", "anthropic-beta"}) {
+            if (!http::equal_ignoring_case(name, known)) continue;
+            bytes += value.size();
+            const bool sound = bytes <= kFieldsBytesMax && std::ranges::all_of(value, [](char c) {
+                                   return c >= ' ' && c < '\x7f';
+                               });
+            if (!sound) {
+                return fail({.code = Code::InvalidArgument,
+                             .message = format("{} must be at most {} bytes of ASCII", known,
+                                               kFieldsBytesMax),
+                             .param = std::string(known)});
+            }
+            fields.emplace_back(known, value);
+        }
+    }
+    return fields;
+}
+
+// Null where the call cannot travel as its caller wrote it: Anthropic's servers would refuse the
+// thinking of models of ours, which a translation leaves out.
+Result<std::shared_ptr<const inference::Original>> original_of(const anthropic::MessagesCall& call,
+                                                               http::Exchange& exchange) {
+    TRY(Fields fields, read_fields(exchange.request()));
+    if (call.has_own_thinking) return nullptr;
+    return std::make_shared<const inference::Original>(
+        inference::Original{.dialect = inference::Dialect::AnthropicMessages,
+                            .body = exchange.take_request().body,
+                            .stream = call.stream,
+                            .headers = std::move(fields)});
 }
 
 Awaitable<Result<api::Reply>> count(const Gateway& gateway, std::string_view body) {
@@ -77,9 +119,13 @@ Awaitable<void> anthropic_messages(const Gateway& gateway, http::Exchange& excha
         co_await send_reply(exchange, std::unexpected(std::move(call).error()));
         co_return;
     }
+    auto original = original_of(*call, exchange);
+    if (!original) {
+        co_await send_reply(exchange, std::unexpected(std::move(original).error()));
+        co_return;
+    }
+    call->request.original = *std::move(original);
     const std::string request_id = new_request_id();
-    call->request.original = std::make_shared<inference::Original>(
-        inference::Dialect::AnthropicMessages, exchange.take_request().body, call->stream);
     const auto writer = anthropic::make_writer(
         *call, call->request.model, {.message_id = unique_id("msg_"), .request_id = request_id});
     EncodeError encode_error = [request_id](const Error& error) {

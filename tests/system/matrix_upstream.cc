@@ -46,6 +46,11 @@ std::string ScriptedUpstream::last_body() const {
     return last_body_;
 }
 
+std::string ScriptedUpstream::last_head() const {
+    const std::scoped_lock lock(mutex_);
+    return last_head_;
+}
+
 void ScriptedUpstream::serve(RawSocket& socket) {
     const std::string head = socket.read_until("\r\n\r\n");
     const std::size_t begin = head.find(' ') + 1;
@@ -57,6 +62,7 @@ void ScriptedUpstream::serve(RawSocket& socket) {
     {
         const std::scoped_lock lock(mutex_);
         last_body_ = body;
+        last_head_ = head;
     }
     ++calls_;
     answer(socket, target, body);

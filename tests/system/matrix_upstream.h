@@ -42,6 +42,7 @@ class ScriptedUpstream {
     // Callers that left a call that is held.
     int left() const { return left_; }
     std::string last_body() const;
+    std::string last_head() const;  // of the same call
 
   private:
     void serve(testing::RawSocket& socket);
@@ -53,6 +54,7 @@ class ScriptedUpstream {
     std::atomic<int> left_ = 0;
     mutable std::mutex mutex_;
     std::string last_body_;
+    std::string last_head_;
     testing::ScriptedServer server_;  // the last: its threads use the others
 };
 

@@ -331,6 +331,16 @@ TEST_F(RemoteBackendTest, KnowsTheTokensOfAStreamThatIsNotToTellThem) {
         << request();
 }
 
+TEST(Verbatim, TheDialectsOwnFieldsTravelToo) {
+    inference::Original original{.dialect = Dialect::AnthropicMessages, .body = "{}"};
+    EXPECT_EQ(verbatim_call(original, "m").headers.find("anthropic-version"), "2023-06-01");
+    original.headers = {{"anthropic-version", "2024-10-22"}, {"anthropic-beta", "a,b"}};
+    const http::Call call = verbatim_call(original, "m");
+    EXPECT_EQ(call.headers.find("anthropic-version"), "2024-10-22");
+    EXPECT_EQ(call.headers.find("anthropic-beta"), "a,b");
+    EXPECT_EQ(call.headers.all().size(), 3U) << "with the content's type";
+}
+
 TEST(Verbatim, KnowsAnEventOfTokensAlone) {
     EXPECT_TRUE(tells_only_usage("data: {\"choices\": [ ],\"usage\":{\"prompt_tokens\":1}}\n\n"));
     EXPECT_FALSE(tells_only_usage(

@@ -76,8 +76,10 @@ http::Call verbatim_call(const inference::Original& original, std::string_view m
         if (way.dialect == original.dialect) call.target = way.target;
     }
     call.headers.add("content-type", "application/json");
-    if (original.dialect == Dialect::AnthropicMessages) {
-        call.headers.add("anthropic-version", "2023-06-01");
+    for (const auto& [name, value] : original.headers) call.headers.add(name, value);
+    constexpr std::string_view kVersion = "anthropic-version";
+    if (original.dialect == Dialect::AnthropicMessages && !call.headers.find(kVersion)) {
+        call.headers.add(kVersion, "2023-06-01");
     }
     call.body = with_model(original.body, model);
     if (!original.usage_wish.empty()) {

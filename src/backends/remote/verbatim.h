@@ -17,7 +17,8 @@ namespace hearth::remote {
 // Whether a server of this kind has the route.
 bool speaks(std::string_view kind, inference::Dialect dialect);
 // The call with the upstream's own name of the model and, where the original hides it, the wish to
-// be told tokens; all else byte for byte. REQUIRES speaks()
+// be told tokens; all else byte for byte, with the dialect's own fields of its head. REQUIRES
+// speaks()
 http::Call verbatim_call(const inference::Original& original, std::string_view model);
 // Whether an event of OpenAI's streams has tokens in it and nothing else: the one that comes last
 // where they are asked for.
