@@ -39,27 +39,21 @@ Result<void> Collector::add(json::object event) {
     if (is_native(operation_)) {
         add_native(std::move(event));
     } else {
-        std::int64_t prompt = 0;
+        usage_.add(event, choices_of_prompt_);
         if (const json::value* choices = event.if_contains("choices");
             choices != nullptr && choices->is_array()) {
             for (const json::value& choice : choices->get_array()) {
-                if (!choice.is_object()) continue;
-                add_choice(choice.get_object());
-                prompt = index_of(choice.get_object()) / choices_of_prompt_;
+                if (choice.is_object()) add_choice(choice.get_object());
             }
         }
-        add_head(event, prompt);
+        add_head(event);
     }
     if (bytes_ <= kBytesMax) return {};
     return fail(Code::TooLarge,
                 format("the answer is over {} bytes; ask for it as a stream", kBytesMax));
 }
 
-void Collector::add_head(json::object& event, std::int64_t prompt) {
-    if (const json::value* usage = event.if_contains("usage");
-        usage != nullptr && usage->is_object()) {
-        usage_.add(usage->get_object(), prompt);
-    }
+void Collector::add_head(json::object& event) {
     for (auto& [key, value] : event) {
         if (key != "choices" && key != "usage" && key != "prompt_progress") {
             head_[key] = std::move(value);
@@ -100,26 +94,26 @@ void Collector::add_choice(const json::object& choice) {
     }
 }
 
-    add_signature(to, view_of(delta, "reasoning_signature"));
 void Collector::add_delta(Choice& to, const json::object& delta) {
     const std::string_view content = view_of(delta, "content");
     const std::string_view reasoning = view_of(delta, "reasoning_content");
     to.text += content;
     to.reasoning += reasoning;
     bytes_ += content.size() + reasoning.size();
+    add_signature(to, view_of(delta, "reasoning_signature"));
     const json::value* calls = delta.if_contains("tool_calls");
+    if (calls == nullptr || !calls->is_array()) return;
+    for (const json::value& call : calls->get_array()) {
+        if (call.is_object()) add_call(to, call.get_object());
+    }
+}
+
 // It holds for one piece of reasoning as it was, not for several put together.
 void Collector::add_signature(Choice& to, std::string_view signature) {
     if (signature.empty()) return;
     to.signed_twice = to.signed_twice || !to.signature.empty();
     to.signature = signature;
     bytes_ += signature.size();
-}
-
-    if (calls == nullptr || !calls->is_array()) return;
-    for (const json::value& call : calls->get_array()) {
-        if (call.is_object()) add_call(to, call.get_object());
-    }
 }
 
 void Collector::add_call(Choice& to, const json::object& delta) {
@@ -174,15 +168,15 @@ json::object Collector::finish_choice(std::int64_t index, Choice& choice) const 
 json::object Collector::finish_message(Choice& choice) const {
     json::object message{{"role", "assistant"}};
     // As the API has it: no text beside tool calls is null, not an empty text.
-    if (!choice.signature.empty() && !choice.signed_twice) {
-        message["reasoning_signature"] = choice.signature;
-    }
     if (choice.text.empty() && !choice.calls.empty()) {
         message["content"] = nullptr;
     } else {
         message["content"] = choice.text;
     }
     if (!choice.reasoning.empty()) message["reasoning_content"] = choice.reasoning;
+    if (!choice.signature.empty() && !choice.signed_twice) {
+        message["reasoning_signature"] = choice.signature;
+    }
     if (choice.calls.empty()) return message;
     json::array calls;
     for (auto& [index, call] : choice.calls) {

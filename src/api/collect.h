@@ -55,7 +55,7 @@ class Collector {
     void add_signature(Choice& to, std::string_view signature);
     void add_call(Choice& to, const boost::json::object& delta);
     void add_native(boost::json::object event);
-    void add_head(boost::json::object& event, std::int64_t prompt);
+    void add_head(boost::json::object& event);
     void append_list(boost::json::array& to, const boost::json::object& from, std::string_view key);
     boost::json::object finish_choice(std::int64_t index, Choice& choice) const;
     boost::json::object finish_message(Choice& choice) const;

@@ -108,13 +108,6 @@ class Shaper {
             if (choice.is_object()) shape_choice(choice.get_object());
         }
     }
-    // The number of the prompt to which an event belongs.
-    std::int64_t prompt_of(const json::object& event) const {
-        const json::value* choices = event.if_contains("choices");
-        if (choices == nullptr || !choices->is_array() || choices->get_array().empty()) return 0;
-        const json::object* first = choices->get_array().front().if_object();
-        return first != nullptr ? index_of(*first) / choices_ : 0;
-    }
 
   private:
     void shape_choice(json::object& choice) {
@@ -167,6 +160,7 @@ class StreamWriter final : public AnswerWriter {
     StreamWriter(const GenerateCall& call, std::string model)
         : form_(call.form),
           include_usage_(call.include_usage),
+          choices_(static_cast<std::int64_t>(call.choices)),
           fields_(call.fields),
           model_(std::move(model)),
           shaper_(call) {}
@@ -215,9 +209,7 @@ class StreamWriter final : public AnswerWriter {
   private:
     // Usage stands in an event of its own at the end, and is null in all others, or it is nowhere.
     void take_usage(json::object& event) {
-        if (const json::value* usage = find(event, "usage"); usage && usage->is_object()) {
-            usage_.add(usage->get_object(), shaper_.prompt_of(event));
-        }
+        usage_.add(event, choices_);
         event.stable_erase("usage");
         if (include_usage_) event["usage"] = nullptr;
         // The same in all events, as the API has it; an engine takes the time of each.
@@ -253,6 +245,7 @@ class StreamWriter final : public AnswerWriter {
 
     const Form form_;
     const bool include_usage_;
+    const std::int64_t choices_;  // of each prompt
     const std::vector<std::string> fields_;
     const std::string model_;
     Shaper shaper_;
