@@ -30,8 +30,9 @@ struct Block {
 };
 
 struct Counts {
-    std::uint64_t prompt = 0;  // cached ones included
+    std::uint64_t prompt = 0;  // those read from a cache or written to one included
     std::uint64_t cached = 0;
+    std::uint64_t written = 0;
     std::uint64_t output = 0;
 };
 
@@ -44,9 +45,10 @@ std::uint64_t count_of(const json::object& from, std::string_view name) {
 
 void append_usage(std::string& out, const Counts& counts) {
     const std::uint64_t cached = std::min(counts.prompt, counts.cached);
+    const std::uint64_t written = std::min(counts.prompt - cached, counts.written);
     out += format(
-        R"("usage":{{"input_tokens":{},"cache_creation_input_tokens":0,"cache_read_input_tokens":{},"output_tokens":{}}})",
-        counts.prompt - cached, cached, counts.output);
+        R"("usage":{{"input_tokens":{},"cache_creation_input_tokens":{},"cache_read_input_tokens":{},"output_tokens":{}}})",
+        counts.prompt - cached - written, written, cached, counts.output);
 }
 
 // Everything but what is in the answer, which stands behind it.
@@ -114,6 +116,7 @@ class BlockWriter : public AnswerWriter {
         close(out);
         counts_.prompt = reply.usage.prompt_tokens.value_or(counts_.prompt);
         counts_.cached = reply.usage.cached_tokens.value_or(counts_.cached);
+        counts_.written = reply.usage.cache_write_tokens.value_or(0);
         counts_.output = reply.usage.completion_tokens.value_or(0);
         end(out);
     }
@@ -163,10 +166,10 @@ class BlockWriter : public AnswerWriter {
         if (said == nullptr || !said->is_object()) return {};
         const json::object& delta = said->get_object();
         TRY_VOID(add(BlockKind::Thinking, text_of(delta, "reasoning_content"), out));
+        sign(text_of(delta, "reasoning_signature"), out);
         TRY_VOID(add(BlockKind::Text, text_of(delta, "content"), out));
         const json::value* calls = find(delta, "tool_calls");
         if (calls == nullptr || !calls->is_array()) return {};
-        sign(text_of(delta, "reasoning_signature"), out);
         for (const json::value& call : calls->get_array()) {
             if (call.is_object()) TRY_VOID(add_call(call.get_object(), out));
         }
@@ -184,9 +187,6 @@ class BlockWriter : public AnswerWriter {
         return add_to_block(kind, text, out);
     }
 
-    Result<void> add_call(const json::object& call, std::string& out) {
-        const json::value* found = find(call, "index");
-        const std::int64_t index = found != nullptr && found->is_int64() ? found->get_int64() : 0;
     // Of the thinking before it, of which nothing may have been told.
     void sign(std::string signature, std::string& out) {
         if (signature.empty()) return;
@@ -197,6 +197,9 @@ class BlockWriter : public AnswerWriter {
         signature_ = std::move(signature);
     }
 
+    Result<void> add_call(const json::object& call, std::string& out) {
+        const json::value* found = find(call, "index");
+        const std::int64_t index = found != nullptr && found->is_int64() ? found->get_int64() : 0;
         json::object function;
         if (const json::value* value = find(call, "function"); value && value->is_object()) {
             function = value->get_object();
@@ -230,10 +233,10 @@ class BlockWriter : public AnswerWriter {
 
     const std::vector<std::string> stops_;
     std::optional<BlockKind> open_;
+    std::string signature_;             // of the open block
     std::optional<std::int64_t> call_;  // the last one
     std::string finish_reason_;
     std::string stop_word_;
-    std::string signature_;             // of the open block
 };
 
 class StreamWriter final : public BlockWriter {

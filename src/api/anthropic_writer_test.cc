@@ -130,6 +130,12 @@ TEST(AnthropicWriter, TellsTheLengthOfThePromptAsSoonAsItIsKnown) {
     EXPECT_EQ(stream_events(out)[0].at("usage"),
               json::parse(R"({"input_tokens":7,"cache_creation_input_tokens":0,)"
                           R"("cache_read_input_tokens":5,"output_tokens":3})"));
+    const json::value written_too = json::parse(
+        written(asked(false), {},
+                {.usage = {.prompt_tokens = 12, .cached_tokens = 5, .cache_write_tokens = 4}}));
+    EXPECT_EQ(written_too.at("usage"),
+              json::parse(R"({"input_tokens":3,"cache_creation_input_tokens":4,)"
+                          R"("cache_read_input_tokens":5,"output_tokens":0})"));
 }
 
 TEST(AnthropicWriter, SaysWhyItStopped) {

@@ -102,12 +102,13 @@ json::value usage_of(const inference::Usage& usage) {
     if (!usage.prompt_tokens && !usage.completion_tokens) return nullptr;
     const std::uint64_t in = usage.prompt_tokens.value_or(0);
     const std::uint64_t out = usage.completion_tokens.value_or(0);
-    // Engines do not count reasoning apart, and nobody is charged for what they keep.
+    // Clients require every member, also where nobody counted: then it is 0.
     return {{"input_tokens", in},
             {"input_tokens_details",
-             {{"cached_tokens", usage.cached_tokens.value_or(0)}, {"cache_write_tokens", 0}}},
+             {{"cached_tokens", usage.cached_tokens.value_or(0)},
+              {"cache_write_tokens", usage.cache_write_tokens.value_or(0)}}},
             {"output_tokens", out},
-            {"output_tokens_details", {{"reasoning_tokens", 0}}},
+            {"output_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens.value_or(0)}}},
             {"total_tokens", in + out}};
 }
 

@@ -285,6 +285,17 @@ TEST(ResponsesWriter, RefusesAnswersOverItsBound) {
     }
 }
 
+TEST(ResponsesWriter, TellsWhatAServerCountedOfReasoningAndOfItsCache) {
+    const json::object answer =
+        whole("", {kHel, kStop,
+                   R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":7,)"
+                   R"("prompt_tokens_details":{"cached_tokens":1,"cache_write_tokens":2},)"
+                   R"("completion_tokens_details":{"reasoning_tokens":4}}})"});
+    const json::value& usage = answer.at("usage");
+    EXPECT_EQ(usage.at("output_tokens_details").at("reasoning_tokens"), json::value(4));
+    EXPECT_EQ(usage.at("input_tokens_details").at("cache_write_tokens"), json::value(2));
+}
+
 TEST(ResponsesWriter, TakesTheUsageOfTheReplyWhereNoEventHadOne) {
     const auto writer = writer_for(asked_with(""));
     std::string out;

@@ -68,6 +68,10 @@ void note_usage(const json::object& event, Usage& usage) {
         take_count(*counted, "completion_tokens", usage.completion_tokens);
         if (const auto* details = object_at(*counted, "prompt_tokens_details")) {
             take_count(*details, "cached_tokens", usage.cached_tokens);
+            take_count(*details, "cache_write_tokens", usage.cache_write_tokens);
+        }
+        if (const auto* details = object_at(*counted, "completion_tokens_details")) {
+            take_count(*details, "reasoning_tokens", usage.reasoning_tokens);
         }
     }
     if (event.contains("stop_type")) {  // the last event of /completion and /infill

@@ -63,9 +63,11 @@ struct GenerateRequest {
 
 // Tokens and time of one call, as the engine counted them. Absent: it did not say.
 struct Usage {
-    std::optional<std::uint64_t> prompt_tokens;  // cached ones included
-    std::optional<std::uint64_t> cached_tokens;
-    std::optional<std::uint64_t> completion_tokens;
+    std::optional<std::uint64_t> prompt_tokens;       // cached ones included
+    std::optional<std::uint64_t> cached_tokens;       // of the prompt, read from a cache
+    std::optional<std::uint64_t> cache_write_tokens;  // of the prompt, written to one
+    std::optional<std::uint64_t> completion_tokens;   // those of reasoning included
+    std::optional<std::uint64_t> reasoning_tokens;
     std::optional<std::chrono::nanoseconds> prompt_time;
     std::optional<std::chrono::nanoseconds> completion_time;
 };

@@ -125,19 +125,18 @@ class AnthropicStream final : public WireStream {
         };
         take_count("input_tokens", fresh_);
         take_count("cache_read_input_tokens", usage_.cached_tokens);
-        take_count("cache_creation_input_tokens", written_);
+        take_count("cache_creation_input_tokens", usage_.cache_write_tokens);
         take_count("output_tokens", usage_.completion_tokens);
         if (fresh_) {
             usage_.prompt_tokens =
-                *fresh_ + usage_.cached_tokens.value_or(0) + written_.value_or(0);
+                *fresh_ + usage_.cached_tokens.value_or(0) + usage_.cache_write_tokens.value_or(0);
         }
     }
 
     http::EventStreamParser parser_;
     Chunks chunks_;
     Usage usage_;
-    std::optional<std::uint64_t> fresh_;    // of the prompt, neither read from a cache
-    std::optional<std::uint64_t> written_;  // nor written to one
+    std::optional<std::uint64_t> fresh_;  // of the prompt, neither read from a cache nor written
     std::string stop_reason_;
     std::optional<OpenCall> open_;
     std::size_t calls_ = 0;

@@ -32,9 +32,13 @@ json::object usage_object(const Usage& usage) {
     if (usage.prompt_tokens && usage.completion_tokens) {
         out["total_tokens"] = signed_count(*usage.prompt_tokens + *usage.completion_tokens);
     }
-    if (usage.cached_tokens) {
-        out["prompt_tokens_details"] = {{"cached_tokens", signed_count(*usage.cached_tokens)}};
-    }
+    json::object prompt;
+    put(prompt, "cached_tokens", usage.cached_tokens);
+    put(prompt, "cache_write_tokens", usage.cache_write_tokens);
+    if (!prompt.empty()) out["prompt_tokens_details"] = std::move(prompt);
+    json::object completion;
+    put(completion, "reasoning_tokens", usage.reasoning_tokens);
+    if (!completion.empty()) out["completion_tokens_details"] = std::move(completion);
     return out;
 }
 

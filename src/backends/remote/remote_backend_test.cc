@@ -357,9 +357,11 @@ TEST(Verbatim, CountsTokensInEveryDialect) {
     const auto ollama = check_whole(*wire, R"({"prompt_eval_count":4,"eval_count":6})");
     EXPECT_EQ(ollama->completion_tokens, 6U);
     const auto anthropic = check_whole(
-        *wire, R"({"usage":{"input_tokens":5,"output_tokens":1,"cache_read_input_tokens":7}})");
-    EXPECT_EQ(anthropic->prompt_tokens, 12U);
+        *wire, R"({"usage":{"input_tokens":5,"output_tokens":1,"cache_read_input_tokens":7,)"
+               R"("cache_creation_input_tokens":3}})");
+    EXPECT_EQ(anthropic->prompt_tokens, 15U);
     EXPECT_EQ(anthropic->cached_tokens, 7U);
+    EXPECT_EQ(anthropic->cache_write_tokens, 3U);
     EXPECT_FALSE(check_whole(*wire, "[1]"));
     EXPECT_FALSE(check_whole(*wire, R"({"type":"error","error":{"message":"x"}})"));
 }

@@ -55,8 +55,9 @@ Usage usage_of(const json::object& answer) {
     take(count_at(tokens, "output_tokens"), usage.completion_tokens);
     if (const auto fresh = count_at(tokens, "input_tokens")) {
         usage.cached_tokens = count_at(tokens, "cache_read_input_tokens");
-        usage.prompt_tokens = *fresh + usage.cached_tokens.value_or(0) +
-                              count_at(tokens, "cache_creation_input_tokens").value_or(0);
+        usage.cache_write_tokens = count_at(tokens, "cache_creation_input_tokens");
+        usage.prompt_tokens =
+            *fresh + usage.cached_tokens.value_or(0) + usage.cache_write_tokens.value_or(0);
     }
     return usage;
 }
