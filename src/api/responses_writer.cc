@@ -22,6 +22,8 @@ constexpr std::size_t kAnswerBytesMax = 64 << 20;
 
 enum class ItemKind : std::uint8_t { Reasoning, Message, Call };
 
+constexpr std::string_view kOpen = "in_progress";
+
 // One item of the output.
 struct Item {
     ItemKind kind = ItemKind::Message;
@@ -30,7 +32,7 @@ struct Item {
     std::string call_id;
     std::string name;
     json::array logprobs;
-    std::string_view status = "in_progress";
+    std::string_view status = kOpen;
 };
 
 std::string_view prefix_of(ItemKind kind) {
@@ -120,8 +122,20 @@ std::string_view failure_of(Code code) {
     return is_busy ? "rate_limit_exceeded" : "server_error";
 }
 
-// The output so far, and the events that tell of it where they are wanted. An item is open until
-// the next one begins.
+// Whether nothing can follow in the arguments of a call: they are JSON that says itself where it
+// ends. What is very long is not looked at.
+bool is_complete(const Item& item) {
+    constexpr std::size_t kLookedAtBytesMax = 1 << 20;
+    if (item.kind != ItemKind::Call || item.text.size() > kLookedAtBytesMax) return false;
+    if (!item.text.ends_with('}') && !item.text.ends_with(']')) return false;
+    boost::system::error_code failed;
+    const json::value parsed = json::parse(item.text, failed);
+    return !failed && parsed.is_structured();
+}
+
+// The output so far, and the events that tell of it where they are wanted. A text is open until the
+// next item begins, a call as long as its arguments can go on: engines may write several calls by
+// turns.
 class Output {
   public:
     Output(std::string id, bool streams) : id_(std::move(id)), streams_(streams) {}
@@ -129,10 +143,11 @@ class Output {
     // Of the engine's event that comes next; null: it tells of none.
     void time(json::value timings) { timings_ = std::move(timings); }
     void say(ItemKind kind, std::string_view text, json::array logprobs, std::string& out) {
-        Item& item = open_ && items_[*open_].kind == kind ? items_[*open_] : begin(kind, out);
+        const bool goes_on = is_open(last_) && items_[last_].kind == kind;
+        Item& item = goes_on ? items_[last_] : begin(kind, out);
         item.text += text;
         bytes_ += text.size() + weight_of(logprobs);
-        json::object fields = place_in(*open_);
+        json::object fields = place_in(last_);
         fields["delta"] = text;
         if (kind == ItemKind::Message) fields["logprobs"] = logprobs;
         for (json::value& one : logprobs) item.logprobs.push_back(std::move(one));
@@ -146,7 +161,10 @@ class Output {
         const auto [found, is_new] = calls_.try_emplace(number_of_call(fragment), items_.size());
         if (is_new) begin_call(text_of(fragment, "id"), name, out);
         const std::size_t index = found->second;
+        if (!is_open(index)) return;  // nothing that has a meaning follows its end
         if (!is_new) items_[index].name += name;
+        if (last_ != index) leave(out);
+        last_ = index;
         bytes_ += name.size() + text.size();
         if (text.empty()) return;
         items_[index].text += text;
@@ -154,29 +172,22 @@ class Output {
         fields["delta"] = text;
         emit_delta("response.function_call_arguments.delta", std::move(fields), out);
     }
-    // The one that is open has its end.
+    // All that are open have their end; `status`: of those that were not complete before it.
     void close(std::string_view status, std::string& out) {
-        if (!open_) return;
-        const std::size_t index = *std::exchange(open_, std::nullopt);
-        Item& item = items_[index];
-        item.status = status;
-        if (item.kind == ItemKind::Call) {
-            json::object fields = place_of(index);
-            fields["name"] = item.name;
-            fields["arguments"] = item.text;
-            emit("response.function_call_arguments.done", std::move(fields), out);
-        } else {
-            close_part(index, out);
+        for (std::size_t i = 0; i < items_.size(); ++i) {
+            if (!is_open(i)) continue;
+            const bool complete = i != last_ && is_complete(items_[i]);
+            close_item(i, complete ? "completed" : status, out);
         }
-        emit("response.output_item.done",
-             {{"output_index", index}, {"item", object_of(item, true)}}, out);
     }
     // An answer without a word is an empty text.
     void say_nothing(std::string& out) {
         if (items_.empty()) begin(ItemKind::Message, out);
     }
     void break_off() {
-        if (open_) items_[*open_].status = "incomplete";
+        for (std::size_t i = 0; i < items_.size(); ++i) {
+            if (is_open(i)) items_[i].status = "incomplete";
+        }
     }
 
     void emit(std::string_view type, json::object fields, std::string& out) {
@@ -195,6 +206,30 @@ class Output {
     std::size_t bytes() const { return bytes_; }
 
   private:
+    bool is_open(std::size_t index) const {
+        return index < items_.size() && items_[index].status == kOpen;
+    }
+    // Something else comes after the last item, which may have its end with that.
+    void leave(std::string& out) {
+        if (!is_open(last_)) return;
+        const Item& item = items_[last_];
+        if (item.kind != ItemKind::Call || is_complete(item)) close_item(last_, "completed", out);
+    }
+    void close_item(std::size_t index, std::string_view status, std::string& out) {
+        Item& item = items_[index];
+        item.status = status;
+        if (item.kind == ItemKind::Call) {
+            json::object fields = place_of(index);
+            fields["name"] = item.name;
+            fields["arguments"] = item.text;
+            emit("response.function_call_arguments.done", std::move(fields), out);
+        } else {
+            close_part(index, out);
+        }
+        emit("response.output_item.done",
+             {{"output_index", index}, {"item", object_of(item, true)}}, out);
+    }
+
     static std::string_view word_of(ItemKind kind) {
         return kind == ItemKind::Reasoning ? "reasoning_text" : "output_text";
     }
@@ -212,18 +247,18 @@ class Output {
     }
 
     Item& add(Item item, std::string& out) {
-        close("completed", out);
+        leave(out);
         item.id = format("{}_{}_{}", prefix_of(item.kind), id_, items_.size());
         bytes_ += sizeof(Item);
-        open_ = items_.size();
+        last_ = items_.size();
         items_.push_back(std::move(item));
         emit("response.output_item.added",
-             {{"output_index", *open_}, {"item", object_of(items_.back(), false)}}, out);
+             {{"output_index", last_}, {"item", object_of(items_.back(), false)}}, out);
         return items_.back();
     }
     Item& begin(ItemKind kind, std::string& out) {
         Item& item = add({.kind = kind}, out);
-        json::object fields = place_in(*open_);
+        json::object fields = place_in(last_);
         fields["part"] = part_of(item, false);
         emit("response.content_part.added", std::move(fields), out);
         return item;
@@ -246,7 +281,7 @@ class Output {
     const std::string id_;
     const bool streams_;
     std::vector<Item> items_;
-    std::optional<std::size_t> open_;
+    std::size_t last_ = 0;  // the item that was added, or had something added, last
     std::map<std::int64_t, std::size_t> calls_;  // their items, by the engine's numbers
     json::value timings_;
     std::size_t bytes_ = 0;

@@ -285,6 +285,30 @@ TEST(ResponsesWriter, RefusesAnswersOverItsBound) {
     }
 }
 
+TEST(ResponsesWriter, CallsThatAreWrittenByTurnsEndWhole) {
+    constexpr std::string_view kBegun =
+        R"({"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"b","function":{"name":"g","arguments":"["}}]}}]})";
+    constexpr std::string_view kBegunEnd =
+        R"({"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"function":{"arguments":"1]"}}]}}]})";
+    const auto events = streamed("", {kCall, kBegun, kCallEnd, kBegunEnd, kCallsEnd});
+    EXPECT_EQ(types_of(events),
+              "created in_progress output_item.added function_call_arguments.delta "
+              "output_item.added function_call_arguments.delta "
+              "function_call_arguments.delta function_call_arguments.done output_item.done "
+              "function_call_arguments.delta function_call_arguments.done output_item.done "
+              "completed");
+    EXPECT_EQ(events[7].at("arguments"), json::value("{}"));
+    EXPECT_EQ(events[8].at("item").at("arguments"), json::value("{}"));
+    EXPECT_EQ(events[11].at("item").at("arguments"), json::value("[1]"));
+    for (const json::value& item : events[12].at("response").at("output").as_array()) {
+        EXPECT_EQ(item.at("status"), json::value("completed"));
+    }
+    const json::object answer = whole("", {kCall, kBegun, kHel, kCallEnd, kLength});
+    EXPECT_EQ(answer.at("output").at(0).at("status"), json::value("incomplete")) << "the last";
+    EXPECT_EQ(answer.at("output").at(0).at("arguments"), json::value("{}"));
+    EXPECT_EQ(answer.at("output").at(1).at("status"), json::value("incomplete"));
+}
+
 TEST(ResponsesWriter, TellsWhatAServerCountedOfReasoningAndOfItsCache) {
     const json::object answer =
         whole("", {kHel, kStop,
