@@ -159,6 +159,13 @@ Connection::Input Connection::on_time_out() {
     return Input::Refused;
 }
 
+std::string Connection::own_body(int status, std::string_view message,
+                                 std::string_view type) const {
+    const ErrorBody& make = shard_.options().error_body;
+    std::string body = make ? make(status, message, reader_->known_head()) : std::string();
+    return body.empty() ? error_body(message, type) : body;
+}
+
 // A message that cannot be answered by the handler: the server answers, and reads no further.
 Awaitable<void> Connection::refuse() {
     Refusal refusal = reader_->refusal();
@@ -167,7 +174,7 @@ Awaitable<void> Connection::refuse() {
     }
     Response response;
     response.status = refusal.status;
-    response.body = error_body(refusal.message, "invalid_request_error");
+    response.body = own_body(refusal.status, refusal.message, "invalid_request_error");
     keep_ = false;
     answer_ = Answer::None;
     bodiless_ = reader_->is_head();
@@ -236,7 +243,7 @@ Awaitable<void> Connection::repair(std::exception_ptr failure) {
     if (answer_ == Answer::None) {
         Response response;
         response.status = 500;
-        response.body = error_body("an internal error", "server_error");
+        response.body = own_body(500, "an internal error", "server_error");
         (void)co_await send(std::move(response));
     } else if (answer_ == Answer::Streaming) {
         keep_ = false;  // cut: the client sees that the reply is not whole

@@ -55,6 +55,8 @@ class Connection final : public Exchange {
     enum class Answer : std::uint8_t { None, Streaming, Done };
     enum class Input : std::uint8_t { Wait, Request, Refused, Closed };
 
+    // Of an answer that no handler gives.
+    std::string own_body(int status, std::string_view message, std::string_view type) const;
     Input read_request();
     Input read_once();
     Input after(Step step);

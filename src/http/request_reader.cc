@@ -47,6 +47,7 @@ RequestReader::Step RequestReader::feed(std::string_view bytes) {
 
 RequestReader::Step RequestReader::next() {
     phase_ = Phase::Head;
+    head_known_ = false;
     parser_.restart();
     continue_due_ = false;
     shrink_string(request_.body);
@@ -78,6 +79,7 @@ RequestReader::Step RequestReader::head(std::string_view bytes) {
     if (!parser_.fill(bytes, request_)) {
         return refuse({.status = 400, .message = "the path has an invalid percent escape"});
     }
+    head_known_ = true;
     keep_alive_ = parser_.persistent();
     request_.body.clear();
     const std::string_view rest = bytes.substr(parser_.size());

@@ -47,6 +47,10 @@ class RequestReader {
 
     Request& request() { return request_; }
     const Refusal& refusal() const { return refusal_; }
+    // The request's head, once it has been read and as long as nobody took it; else null.
+    const Request* known_head() const {
+        return head_known_ && !request_.path.empty() ? &request_ : nullptr;
+    }
     bool keep_alive() const { return keep_alive_; }
     bool is_http_1_0() const { return parser_.minor_version() == 0; }
     // The request is HEAD; known as soon as its head is read, and also after it was moved away.
@@ -83,6 +87,7 @@ class RequestReader {
     ChunkDecoder chunks_;
     std::optional<Gunzip> gunzip_;
     Refusal refusal_;
+    bool head_known_ = false;
     bool keep_alive_ = false;
     bool continue_due_ = false;
     bool streamed_ = false;

@@ -19,6 +19,11 @@ namespace hearth::http {
 // Whether a request's body is handed to the handler as it comes; asked when its head has come.
 using StreamsBody = std::function<bool(const Request& head)>;
 
+// The body, a JSON object, of an answer that the server gives by itself. `head`: of the request,
+// null where that is not known. Empty: {"error": {"message", "type", ...}}, as everywhere else.
+using ErrorBody =
+    std::function<std::string(int status, std::string_view message, const Request* head)>;
+
 struct ServerOptions {
     std::size_t header_bytes_max = 64 << 10;        // request line and all fields
     std::size_t body_bytes_max = 64 << 20;          // after decompression; over it: 413
@@ -28,6 +33,7 @@ struct ServerOptions {
     std::chrono::milliseconds idle_time{75'000};    // keep-alive silence between requests
     std::chrono::milliseconds write_time{30'000};   // without progress: the client took no byte
     StreamsBody streams_body = nullptr;             // null: none
+    ErrorBody error_body = nullptr;                 // null: the usual one
 };
 
 // The answer side of one exchange. Exactly one of send() or start()..finish() is used. Shard-local;
@@ -60,7 +66,7 @@ using Handler = std::function<Awaitable<void>(Exchange&)>;
 // HTTP/1.1 over TCP and Unix sockets: keep-alive, pipelining, chunked bodies, Expect: 100-continue,
 // HEAD, gzip request bodies, TCP_NODELAY. One listener per shard (SO_REUSEPORT). Connections never
 // move between shards. Thread-safe: start, stop. Bad messages are answered by the server itself
-// with the status of RFC 9110/9112 and `error_body` (a JSON object) and the connection is closed.
+// with the status of RFC 9110/9112 and `error_body`, and the connection is closed.
 class Server {
   public:
     Server(runtime::Shards& shards, ServerOptions options, Handler handler);

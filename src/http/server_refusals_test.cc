@@ -56,6 +56,34 @@ TEST(Server, LetsAnUploaderReadWhyItIsRefused) {
     EXPECT_EQ(status_of(socket.read_reply().first), 413);
 }
 
+TEST(Server, ItsOwnAnswersHaveTheBodyThatItIsTold) {
+    TestServer server({.header_bytes_max = 1 << 10,
+                       .body_bytes_max = 1000,
+                       .body_time = 100ms,
+                       .error_body = [](int status, std::string_view message, const Request* head) {
+                           if (head == nullptr) return std::string();
+                           return std::to_string(status) + head->path + std::string(message);
+                       }});
+    const auto told = [&](std::string_view bytes) {
+        RawSocket socket = server.connect();
+        socket.send(bytes);
+        return socket.read_reply().second;
+    };
+    EXPECT_EQ(told(post(std::string(1001, 'x'))), "413/echothe body is too large");
+    const std::string chunked =
+        "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    EXPECT_EQ(told(chunked + "x\r\n"), "400/echothe chunked body is malformed");
+    EXPECT_EQ(told("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab"),
+              "408/echothe request did not arrive in time");
+    // Of the request before, nothing is known.
+    EXPECT_TRUE(told("GET / HTTP/1.1\r\nX: " + std::string(2000, 'x')).starts_with("{\"error\":"));
+    RawSocket socket = server.connect();
+    socket.send(post("fine"));
+    EXPECT_EQ(socket.read_reply().second, "fine");
+    socket.send("nonsense\r\n\r\n");
+    EXPECT_TRUE(socket.read_reply().second.starts_with("{\"error\":"));
+}
+
 struct Bad {
     const char* what;
     std::string bytes;

@@ -112,6 +112,7 @@ Result<void> serve_until_signal(const std::function<Result<Config>()>& load,
                     .started_unix = std::time(nullptr)};
     http::ServerOptions http_options = config.server.http;
     http_options.streams_body = streams_body;
+    http_options.error_body = refusal_body;
     http::Server server(shards, http_options,
                         [&](http::Exchange& exchange) { return dispatch(gateway, exchange); });
     shards.start();

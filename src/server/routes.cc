@@ -92,6 +92,11 @@ api::Reply encode_error_for(std::string_view path, const Error& error) {
     return api::openai::encode_error(error);
 }
 
+Code code_of(int status) {
+    if (status == 413) return Code::TooLarge;
+    return status >= 500 ? Code::Internal : Code::InvalidArgument;
+}
+
 // `allow`: of a 405.
 Awaitable<void> answer_error(http::Exchange& exchange, const Error& error, std::string allow = {}) {
     const auto& request = exchange.request();
@@ -127,6 +132,13 @@ Awaitable<void> refuse(http::Exchange& exchange, std::string allowed) {
 }  // namespace
 
 std::span<const Route> routes() { return kRoutes; }
+
+std::string refusal_body(int status, std::string_view message, const http::Request* head) {
+    if (head == nullptr) return {};
+    const Error error{.code = code_of(status), .message = std::string(message)};
+    if (speaks_anthropic(*head)) return api::anthropic::encode_error(error, unique_id("req_")).body;
+    return encode_error_for(head->path, error).body;
+}
 
 Awaitable<void> dispatch(const Gateway& gateway, http::Exchange& exchange) {
     const auto& request = exchange.request();

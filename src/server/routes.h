@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "http/server.h"
@@ -26,5 +27,9 @@ std::span<const Route> routes();
 // Finds the route and runs it; answers 404 and 405 (with Allow) in the dialect the path belongs to.
 // HEAD is served wherever GET is.
 Awaitable<void> dispatch(const Gateway& gateway, http::Exchange& exchange);
+
+// What the HTTP layer refuses by itself, in the dialect the path belongs to; empty: OpenAI's, and
+// wherever the path is not known. As of http::ErrorBody.
+std::string refusal_body(int status, std::string_view message, const http::Request* head);
 
 }  // namespace hearth::server

@@ -279,6 +279,25 @@ TEST(BadMessage, GetsItsStatusAndTheConnectionEnds) {
     EXPECT_EQ(get(server.address(), "/health").status, 200);
 }
 
+TEST(BadMessage, IsRefusedInTheDialectOfItsPath) {
+    const ServerProcess server(
+        {.arguments = {}, .environment = {"HEARTH_SERVER__BODY_BYTES_MAX=65536"}});
+    const auto refused = [&](std::string_view path) {
+        HttpProbe probe(server.address());
+        probe.write("POST " + std::string(path) +
+                    " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65537\r\n\r\n");
+        const Reply reply = probe.read_reply();
+        EXPECT_EQ(reply.status, 413) << path;
+        return reply.json();
+    };
+    EXPECT_EQ(refused("/api/chat").at("error"), "the body is too large");
+    const auto anthropic = refused("/v1/messages");
+    EXPECT_EQ(anthropic.at("type"), "error");
+    EXPECT_EQ(anthropic.at("error").at("type"), "request_too_large");
+    EXPECT_EQ(refused("/v1/chat/completions").at("error").at("message"), "the body is too large");
+    EXPECT_EQ(refused("/embed").at("error"), "the body is too large");
+}
+
 TEST(Client, ThatLeavesDoesNotDisturbTheOthers) {
     const ServerProcess server;
     const std::string body = embeddings_body("all-minilm", std::vector<std::string>(64, "left"));
