@@ -13,6 +13,7 @@ namespace hearth::api::anthropic {
 namespace {
 
 namespace json = boost::json;
+using inference::GenerateRequest;
 
 constexpr double kWholeMax = 2147483647;
 constexpr std::size_t kStopsMax = 64;
@@ -55,6 +56,12 @@ constexpr std::array<std::string_view, 10> kKept = {
     "frequency_penalty",
     "chat_template_kwargs",
 };
+
+// What only Anthropic's servers do is refused by who is none of them.
+void reserve(Error error, GenerateRequest& request) {
+    if (request.untranslatable != nullptr) return;
+    request.untranslatable = std::make_shared<const Error>(std::move(error));
+}
 
 std::unexpected<Error> refuse_unsupported(std::string param, std::string message) {
     return fail(
@@ -121,7 +128,8 @@ Result<void> choose_only(json::object& to, const json::object& choice) {
     return fail(must_be("tool_choice.name", "the name of one of the tools"));
 }
 
-Result<void> read_tool_choice(const json::object& body, json::object& to) {
+Result<void> read_tool_choice(const json::object& body, GenerateRequest& request) {
+    json::object& to = request.body;
     const json::value* found = find(body, "tool_choice");
     if (found == nullptr) return {};
     const json::object& choice = found->get_object();
@@ -131,6 +139,8 @@ Result<void> read_tool_choice(const json::object& body, json::object& to) {
     }
     if (single != nullptr && single->get_bool()) to["parallel_tool_calls"] = false;
     const std::string type = text_of(choice, "type");
+    // It may be one of those that were left out.
+    if (type == "tool" && request.untranslatable != nullptr) return {};
     if (type == "tool") return choose_only(to, choice);
     if (type == "any" && !to.contains("tools")) {
         return fail(must_be("tool_choice.type", R"("auto" or "none" where there are no tools)"));
@@ -142,12 +152,30 @@ Result<void> read_tool_choice(const json::object& body, json::object& to) {
     return {};
 }
 
-Result<void> read_tools(const json::object& body, json::object& to) {
+// One that has no translation is left out.
+Result<json::array> translate_tools(const json::array& list, GenerateRequest& request) {
+    json::array translated;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        auto tool = translate_tool(list[i], format("tools[{}]", i));
+        if (tool) {
+            translated.push_back(*std::move(tool));
+        } else if (tool.error().code == Code::Unsupported) {
+            reserve(std::move(tool).error(), request);
+        } else {
+            return fail(std::move(tool).error());
+        }
+    }
+    return translated;
+}
+
+Result<void> read_tools(const json::object& body, GenerateRequest& request) {
     const json::value* servers = find(body, "mcp_servers");
     if (servers != nullptr && !servers->get_array().empty()) {
-        return refuse_unsupported("mcp_servers",
-                                  "mcp_servers names servers of tools; none is called from here: "
-                                  "connect to them yourself and pass on their tools");
+        reserve({.code = Code::Unsupported,
+                 .message = "mcp_servers names servers of tools; none is called from here: "
+                            "connect to them yourself and pass on their tools",
+                 .param = "mcp_servers"},
+                request);
     }
     const json::value* tools = find(body, "tools");
     if (tools != nullptr && !tools->get_array().empty()) {
@@ -155,14 +183,9 @@ Result<void> read_tools(const json::object& body, json::object& to) {
         if (list.size() > kToolsMax) {
             return fail(must_be("tools", format("a list of at most {} tools", kToolsMax)));
         }
-        json::array translated;
-        for (std::size_t i = 0; i < list.size(); ++i) {
-            TRY(json::object tool, translate_tool(list[i], format("tools[{}]", i)));
-            translated.push_back(std::move(tool));
-        }
-        to["tools"] = std::move(translated);
+        TRY(request.body["tools"], translate_tools(list, request));
     }
-    return read_tool_choice(body, to);
+    return read_tool_choice(body, request);
 }
 
 void set_template_option(json::object& to, std::string_view name, bool value) {
@@ -255,8 +278,11 @@ Result<MessagesCall> parse(std::string_view text, bool counts_only) {
     to["messages"] = std::move(conversation.messages);
     call.wants_images = conversation.has_images;
     call.has_own_thinking = conversation.has_own_thinking;
+    if (conversation.untranslatable) reserve(*conversation.untranslatable, call.request);
     TRY_VOID(read_stops(body, call));
-    TRY_VOID(read_tools(body, to));
+    TRY_VOID(read_tools(body, call.request));
+    // What is only counted goes to nobody as it is.
+    if (counts_only) TRY_VOID(check_translatable(call.request));
     TRY_VOID(read_thinking(body, call));
     TRY_VOID(read_output(body, to));
     // The first thing a stream says is how long the prompt is.

@@ -25,9 +25,10 @@ struct MessagesCall {
 
 // Body of POST /v1/messages. Images and documents must be in it: nothing is fetched on a caller's
 // word. Members unknown here are passed over, as are "cache_control" and "metadata". Errors:
-// InvalidArgument with `param`; Unsupported for what only Anthropic's own servers do.
+// InvalidArgument with `param`. What only Anthropic's own servers do is untranslatable.
 Result<MessagesCall> parse_messages(std::string_view body);
-// Body of POST /v1/messages/count_tokens: the same without what concerns the answer.
+// Body of POST /v1/messages/count_tokens: the same without what concerns the answer;
+// what is untranslatable is Unsupported.
 Result<MessagesCall> parse_count_tokens(std::string_view body);
 
 // Refuses images for a model that cannot see. InvalidArgument.

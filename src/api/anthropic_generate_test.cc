@@ -36,10 +36,15 @@ json::object body_of(std::string_view text) {
 // "PARAM: MESSAGE", and which of the two kinds.
 std::string refused(std::string_view text, Code code = Code::InvalidArgument) {
     const auto call = parse_messages(text);
-    if (call) return "accepted";
-    EXPECT_EQ(call.error().code, code) << text;
-    EXPECT_TRUE(call.error().message.contains(call.error().param)) << call.error().message;
-    return call.error().param;
+    const auto translated =
+        call ? check_translatable(call->request) : Result<void>(std::unexpected(call.error()));
+    if (translated) return "accepted";
+    const Error& error = translated.error();
+    EXPECT_EQ(error.code, code) << text;
+    EXPECT_EQ(call.has_value(), code == Code::Unsupported) << "who takes it as it is may do it";
+    if (call) EXPECT_FALSE(parse_count_tokens(text)) << "that goes to nobody as it is";
+    EXPECT_TRUE(error.message.contains(error.param)) << error.message;
+    return error.param;
 }
 
 TEST(AnthropicGenerate, NamesTheMemberThatIsWrong) {

@@ -241,7 +241,8 @@ class Translator {
             return fail(must_be(where + ".content", "a string or a list of at least one block"));
         }
         for (std::size_t i = 0; i < blocks->size(); ++i) {
-            TRY_VOID(add_block((*blocks)[i].get_object(), format("{}.content[{}]", where, i)));
+            TRY_VOID(
+                reserve(add_block((*blocks)[i].get_object(), format("{}.content[{}]", where, i))));
         }
         return {};
     }
@@ -262,6 +263,13 @@ class Translator {
         std::string signature;     // of the first block of thinking
         std::size_t thoughts = 0;  // blocks of thinking
     };
+
+    // What is not offered here may be by who takes the call as it is.
+    Result<void> reserve(Result<void> added) {
+        if (added || added.error().code != Code::Unsupported) return added;
+        if (!out_.untranslatable) out_.untranslatable = std::move(added).error();
+        return {};
+    }
 
     Result<void> add_block(const json::object& block, const std::string& where) {
         const std::string type = text_of(block, "type");

@@ -253,7 +253,11 @@ const Functions& anthropic_functions() {
     static const Functions table = {
         {"anthropic/parse_messages",
          [](const auto& in) {
-             return show(anthropic::parse_messages(in), encode_anthropic_error);
+             auto call = anthropic::parse_messages(in);
+             const auto translated =
+                 call ? inference::check_translatable(call->request) : Result<void>();
+             if (!translated) call = std::unexpected(translated.error());
+             return show(call, encode_anthropic_error);
          }},
         {"anthropic/parse_count_tokens",
          [](const auto& in) {

@@ -319,9 +319,12 @@ Result<GenerateCall> parse_chat(std::string_view text) {
 Result<GenerateCall> take_chat(json::object body) {
     TRY_VOID(check_members(body, kChat));
     TRY(const bool functions, translate_functions(body));
-    TRY_VOID(take_messages(body));
+    TRY(std::optional<Error> untranslatable, take_messages(body));
     TRY_VOID(take_tools(body));
     TRY(GenerateCall call, take_common(std::move(body), Operation::Chat, Form::Chat));
+    if (untranslatable) {
+        call.request.untranslatable = std::make_shared<const Error>(*std::move(untranslatable));
+    }
     call.functions = functions;
     TRY_VOID(take_chat_logprobs(call));
     return call;
@@ -366,7 +369,10 @@ Result<GenerateCall> parse_infill(std::string_view text) {
 Result<inference::InquiryRequest> parse_inquiry(inference::Inquiry inquiry, std::string_view text) {
     inference::InquiryRequest request{.model = {}, .inquiry = inquiry, .body = {}};
     TRY(request.body, read_object(text));
-    if (inquiry == inference::Inquiry::ApplyTemplate) TRY_VOID(take_messages(request.body));
+    if (inquiry == inference::Inquiry::ApplyTemplate) {
+        TRY(std::optional<Error> untranslatable, take_messages(request.body));
+        if (untranslatable) return fail(*std::move(untranslatable));
+    }
     request.model = text_of(request.body, "model");
     request.body.erase("model");
     return request;

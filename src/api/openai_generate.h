@@ -40,6 +40,7 @@ struct GenerateCall {
 
 // Body of POST /v1/chat/completions. Images and sounds must be in it: nothing is fetched on a
 // caller's word. Unknown members travel on, null is absent. Errors: InvalidArgument with `param`.
+// What only servers of this dialect can be sent is untranslatable: take_messages().
 Result<GenerateCall> parse_chat(std::string_view body);
 // The same, of a body that was read.
 Result<GenerateCall> take_chat(boost::json::object body);

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "api/json_body.h"
 #include "base/format.h"
@@ -30,8 +31,15 @@ Error wrong_message(std::size_t index, std::string_view what) {
     return {.code = Code::InvalidArgument, .message = format("{} {}", name, what), .param = name};
 }
 
+using Untranslatable = std::optional<Error>;
+
+Result<void> reserve(Error error, Untranslatable& first) {
+    if (!first) first = std::move(error);
+    return {};
+}
+
 // An image by its address would have the engine fetch what a stranger names.
-Result<void> take_image(json::object& part, Place at) {
+Result<void> take_image(json::object& part, Place at, Untranslatable& untranslatable) {
     const json::value* image = find(part, "image_url");
     if (image != nullptr && image->is_string()) {
         json::object held{{"url", *image}};
@@ -43,12 +51,14 @@ Result<void> take_image(json::object& part, Place at) {
     if (url == nullptr || !url->is_string()) {
         return fail(wrong_part(at, "has no image_url.url"));
     }
-    if (!std::string_view(url->get_string()).starts_with("data:")) {
-        return fail(wrong_part(at,
-                               "names an image by its address; nothing is fetched: send the image "
-                               "itself as a data: URI"));
-    }
-    return {};
+    const std::string_view address = url->get_string();
+    if (address.starts_with("data:")) return {};
+    Error error = wrong_part(at,
+                             "names an image by its address; nothing is fetched: send the image "
+                             "itself as a data: URI");
+    const bool is_web = address.starts_with("https://") || address.starts_with("http://");
+    if (is_web) return reserve(std::move(error), untranslatable);
+    return fail(std::move(error));
 }
 
 Result<void> check_audio(const json::object& part, Place at) {
@@ -66,20 +76,22 @@ Result<void> check_audio(const json::object& part, Place at) {
     return fail(wrong_part(at, "must carry input_audio.data in base64, and no address"));
 }
 
-Result<void> take_part(json::value& part, Place at) {
+Result<void> take_part(json::value& part, Place at, Untranslatable& untranslatable) {
     if (!part.is_object()) return fail(wrong_part(at, "must be an object"));
     json::object& object = part.get_object();
     const std::string type = text_of(object, "type");
     if (type == "text") return {};
-    if (type == "image_url") return take_image(object, at);
+    if (type == "image_url") return take_image(object, at, untranslatable);
     if (type == "input_audio") return check_audio(object, at);
     if (type == "refusal") {
         part = json::object{{"type", "text"}, {"text", text_of(object, "refusal")}};
         return {};
     }
-    return fail(
+    Error error =
         wrong_part(at, format("has the type \"{}\"; text, image_url and input_audio are known",
-                              type.substr(0, 40))));
+                              type.substr(0, 40)));
+    if (type == "file") return reserve(std::move(error), untranslatable);
+    return fail(std::move(error));
 }
 
 // Templates of open models know none of these names.
@@ -93,7 +105,7 @@ void rename(json::object& message, const std::string& role) {
     message["reasoning_content"] = reasoning;
 }
 
-Result<void> take_message(json::value& value, std::size_t index) {
+Result<void> take_message(json::value& value, std::size_t index, Untranslatable& untranslatable) {
     if (!value.is_object()) return fail(wrong_message(index, "must be an object"));
     json::object& message = value.get_object();
     const std::string role = text_of(message, "role");
@@ -108,14 +120,14 @@ Result<void> take_message(json::value& value, std::size_t index) {
     }
     json::array& parts = content->get_array();
     for (std::size_t i = 0; i < parts.size(); ++i) {
-        TRY_VOID(take_part(parts[i], {.message = index, .part = i}));
+        TRY_VOID(take_part(parts[i], {.message = index, .part = i}, untranslatable));
     }
     return {};
 }
 
 }  // namespace
 
-Result<void> take_messages(json::object& body) {
+Result<std::optional<Error>> take_messages(json::object& body) {
     json::value* messages = body.if_contains("messages");
     if (messages == nullptr || !messages->is_array() || messages->get_array().empty()) {
         return fail(must_be("messages", "a list of at least one message"));
@@ -124,8 +136,11 @@ Result<void> take_messages(json::object& body) {
     if (list.size() > kMessagesMax) {
         return fail(must_be("messages", format("a list of at most {} messages", kMessagesMax)));
     }
-    for (std::size_t i = 0; i < list.size(); ++i) TRY_VOID(take_message(list[i], i));
-    return {};
+    Untranslatable untranslatable;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        TRY_VOID(take_message(list[i], i, untranslatable));
+    }
+    return untranslatable;
 }
 
 }  // namespace hearth::api::openai

@@ -58,6 +58,11 @@ bool says_something(const json::object& event) {
     });
 }
 
+Result<void> check_translatable(const GenerateRequest& request) {
+    if (request.untranslatable == nullptr) return {};
+    return fail(Error(*request.untranslatable));
+}
+
 Awaitable<Result<void>> Sink::relay(std::string_view, bool) {
     co_return fail(Code::Internal, "this answer is not taken in an upstream's own words");
 }

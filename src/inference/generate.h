@@ -57,9 +57,15 @@ struct GenerateRequest {
     // Goes to a server that speaks its dialect, with only the name of the model replaced, so that
     // what we do not know of it survives. Absent where the call is not its caller's alone.
     std::shared_ptr<const Original> original = {};
+    // Set where the original asks for what has no canonical words, and `body` lacks it: the error
+    // of whoever cannot take the original.
+    std::shared_ptr<const Error> untranslatable = {};
     // Of a chat: its last message is the beginning of the answer, and only the rest is asked for.
     bool opens_answer = false;
 };
+
+// For whoever takes a request's body: the error of what it lacks, if anything.
+Result<void> check_translatable(const GenerateRequest& request);
 
 // Tokens and time of one call, as the engine counted them. Absent: it did not say.
 struct Usage {

@@ -35,6 +35,7 @@ Awaitable<Result<boost::json::value>> count(const Gateway& gateway,
                                             Result<openai::GenerateCall> call) {
     if (!call) co_return fail(std::move(call).error());
     inference::GenerateRequest& chat = call->request;
+    CO_TRY_VOID(inference::check_translatable(chat));
     CO_TRY_VOID(settle(gateway, chat, "completion"));
     inference::InquiryRequest request{.model = std::move(chat.model),
                                       .inquiry = inference::Inquiry::CountTokens,

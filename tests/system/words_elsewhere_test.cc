@@ -77,6 +77,29 @@ TEST_F(WordsElsewhereTest, AServerThatKnowsOnlyOpenaisWordsIsToldNoOthers) {
                           R"("stream_options":{"include_usage":true}})"));
 }
 
+TEST_F(WordsElsewhereTest, WhatOnlyOneDialectHasGoesToItsOwnServersAlone) {
+    const char* kTools = R"(,"tools":[{"type":"web_search_20250305","name":"web_search"}])"
+                         R"(,"tool_choice":{"type":"tool","name":"web_search"})";
+    EXPECT_EQ(ask("", message("a", kTools)).status, 200);
+    EXPECT_TRUE(anthropic_.last_body().contains("web_search_20250305"));
+    const Reply refused = ask("", message("o", kTools));
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_TRUE(refused.body.contains("tools[0].type")) << refused.body;
+    EXPECT_EQ(openai_.calls(), 0);
+    const auto look = [&](std::string_view model) {
+        return post(
+            gateway_.address(), "/v1/chat/completions",
+            format(R"({{"model":"{}/scripted","messages":[{{"role":"user","content":[)"
+                   R"({{"type":"image_url","image_url":{{"url":"https://x/y.png"}}}}]}}]}})",
+                   model));
+    };
+    EXPECT_EQ(look("o").status, 200);
+    EXPECT_TRUE(openai_.last_body().contains("https://x/y.png"));
+    const Reply blind = look("l");
+    EXPECT_EQ(blind.status, 400);
+    EXPECT_TRUE(blind.body.contains("nothing is fetched")) << blind.body;
+}
+
 TEST_F(WordsElsewhereTest, TheFieldsOfAnthropicsDialectTravelAlong) {
     const std::string fields =
         "Anthropic-Version: 2024-10-22\r\nanthropic-beta: a-2025,b\r\nAnthropic-Beta: c\r\n"

@@ -35,6 +35,7 @@ Awaitable<Result<GenerateReply>> RemoteBackend::generate(const GenerateRequest& 
     if (own != nullptr) {
         call = verbatim_call(*own, model_);
     } else {
+        CO_TRY_VOID(inference::check_translatable(request));
         CO_TRY(call, wire.generate(request, model_));
     }
     co_return co_await ask_stream(*upstream_, std::move(call), request, own, sink, deadline);

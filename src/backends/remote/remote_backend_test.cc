@@ -32,6 +32,15 @@ TEST_F(RemoteBackendTest, ItsCallersWordsTravelUnchangedAndSoDoItsOwn) {
         << request();
 }
 
+TEST_F(RemoteBackendTest, WhatHasNoTranslationGoesAsItIsAlone) {
+    answers(std::string(kStreamHead) + kRole + kWord + kEnd);
+    own_words(true);
+    request_.untranslatable = std::make_shared<const Error>(Error{.code = Code::Unsupported});
+    EXPECT_TRUE(generate(relaying_));
+    EXPECT_EQ(generate(sink_).error().code, Code::Unsupported);
+    EXPECT_EQ(counted_requests(), 1U);
+}
+
 TEST_F(RemoteBackendTest, AWholeAnswerTravelsUnchangedToo) {
     own_words(false);
     const std::string body = R"({ "choices":[], "xx" : 1.50, "usage":{"prompt_tokens":7} })";

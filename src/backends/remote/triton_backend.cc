@@ -134,6 +134,7 @@ Awaitable<Result<EmbedReply>> TritonBackend::embed_batch(const TritonCard& card,
 
 Awaitable<Result<inference::GenerateReply>> TritonBackend::generate(
     const inference::GenerateRequest& request, inference::Sink& sink, Deadline deadline) {
+    CO_TRY_VOID(inference::check_translatable(request));
     CO_TRY(const TritonModels::Card card, co_await models_->card(model_, deadline));
     if (!card->generates) {
         co_return fail({.code = Code::Unsupported,

@@ -181,6 +181,7 @@ Awaitable<Result<GenerateReply>> LlamaBackend::generate(const GenerateRequest& r
     if (impl_->options.embeds || impl_->options.reranks) {
         co_return fail(impl_->cannot("generates no text", "model_cannot_generate"));
     }
+    CO_TRY_VOID(inference::check_translatable(request));
     const auto begun = Clock::now();
     auto reply = co_await impl_->generate(request, sink, deadline);
     impl_->metrics.requests.add();

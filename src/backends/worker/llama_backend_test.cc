@@ -71,6 +71,14 @@ TEST_F(LlamaBackendTest, StreamsAChatAndCountsItsTokens) {
     EXPECT_EQ(model().backend.probe(), inference::Health::Ready);
 }
 
+TEST_F(LlamaBackendTest, IsNotAskedWhatItsBodyLacks) {
+    RecordingSink sink;
+    GenerateRequest request = chat("hello", 8);
+    request.untranslatable = std::make_shared<const Error>(Error{.code = Code::Unsupported});
+    EXPECT_EQ(model().generate(std::move(request), sink).error().code, Code::Unsupported);
+    EXPECT_EQ(sink.count(), 0U);
+}
+
 TEST_F(LlamaBackendTest, PassesTheEnginesErrorsOnTyped) {
     RecordingSink sink;
     std::string text;
