@@ -99,7 +99,7 @@ Result<void> serve_until_signal(const std::function<Result<Config>()>& load,
     metrics::Registry registry;
     runtime::Shards shards(config.server.shards);
     Workers workers(config, shards, registry);
-    Directory directory(workers, registry);
+    Directory directory(workers, shards, registry);
     Elsewhere elsewhere(directory, shards, registry);
     const pipeline::Serve serve([&](std::string_view model) { return directory.route(model); });
     ModelStore store(workers, config.store_dir());

@@ -6,12 +6,13 @@
 
 #include "base/format.h"
 #include "base/hash.h"
-#include "server/candidates.h"
 
 namespace hearth::server {
 namespace {
 
-constexpr std::size_t kTargetsMax = 4096;
+// Of one shard: a name with its target is some 2 KiB.
+constexpr std::size_t kNamesMax = 1024;
+constexpr std::size_t kNameBytesMax = 512;
 
 models::Model model_of(const ServedElsewhere& served, const std::string& backend) {
     models::Model model;
@@ -72,6 +73,13 @@ std::shared_ptr<Directory::View> make_view(const Candidates& all,
     return view;
 }
 
+// The same value, counted apart: shards that write one count wait for each other with every call.
+template <class T>
+std::shared_ptr<const T> counted_apart(std::shared_ptr<const T> shared) {
+    const auto own = std::make_shared<const std::shared_ptr<const T>>(std::move(shared));
+    return {own, own->get()};
+}
+
 // JSON where it is that, else a text: "0.2", "true", "[1,2]", "high".
 boost::json::value value_of(std::string_view text) {
     boost::system::error_code failed;
@@ -93,41 +101,75 @@ const models::Model* Directory::View::find(std::string_view name) const {
     return local->catalogue.find(name);
 }
 
-Directory::Directory(const Workers& workers, metrics::Registry& registry)
-    : workers_(workers), registry_(registry) {}
+Directory::Directory(const Workers& workers, runtime::Shards& shards, metrics::Registry& registry)
+    : workers_(workers),
+      shards_(shards),
+      registry_(registry),
+      kept_(registry),
+      seen_(shards.size()) {}
 
 void Directory::apply(std::shared_ptr<const Config> config,
                       std::shared_ptr<const Upstreams> upstreams) {
-    const MutexLock lock(mutex_);
-    state_ = {.config = std::move(config), .upstreams = std::move(upstreams)};
+    {
+        const MutexLock lock(refresh_mutex_);
+        publish(std::move(config), std::move(upstreams));
+    }
+    // Whoever is not asked would hold on to the servers of the configuration before.
+    kept_.keep_only([](const std::string&) { return false; });
+    for (std::size_t shard = 0; shard < shards_.size(); ++shard) {
+        shards_.post(shard, [this] { (void)seen(); });
+    }
 }
 
+bool Directory::is_current(const State& state) const {
+    return state.local_version == workers_.version() &&
+           state.lists_version == state.upstreams->lists_version();
+}
+
+// Whoever comes first makes the new state; those who come meanwhile wait for it, as what has just
+// been pulled or listed is to be found.
 void Directory::refresh() const {
-    CHECK(state_.config != nullptr);
-    auto local = workers_.snapshot();
-    auto lists = state_.upstreams->lists();
-    if (local == state_.local && lists == state_.lists) return;
-    state_.local = std::move(local);
-    state_.lists = std::move(lists);
-    state_.targets.clear();
-    const Candidates all{*state_.config, *state_.local, state_.upstreams->members(), *state_.lists};
-    state_.view = make_view(all, state_.local);
+    const MutexLock lock(refresh_mutex_);
+    const auto state = state_.value();
+    CHECK(state != nullptr);
+    if (!is_current(*state)) publish(state->config, state->upstreams);
 }
 
-std::shared_ptr<const Directory::View> Directory::view() const {
-    const MutexLock lock(mutex_);
-    refresh();
-    return state_.view;
+void Directory::publish(std::shared_ptr<const Config> config,
+                        std::shared_ptr<const Upstreams> upstreams) const {
+    auto next = std::make_shared<State>();
+    next->config = std::move(config);
+    next->upstreams = std::move(upstreams);
+    next->local_version = workers_.version();
+    next->local = workers_.snapshot();
+    next->lists_version = next->upstreams->lists_version();
+    next->lists = next->upstreams->lists();
+    const Candidates all = next->candidates();
+    next->view = make_view(all, next->local);
+    kept_.keep_only(
+        [&](const std::string& key) { return replicas::has_choice(all.tiers_of(key)); });
+    state_.publish(std::move(next));
 }
+
+Directory::Seen& Directory::seen() const {
+    Seen& seen = seen_[shards_.current()];
+    if (seen.state != nullptr && seen.version == state_.version() && is_current(*seen.state)) {
+        return seen;
+    }
+    refresh();
+    seen.version = state_.version();
+    seen.state = state_.value();
+    seen.view = counted_apart(seen.state->view);
+    seen.targets.clear();
+    return seen;
+}
+
+std::shared_ptr<const Directory::View> Directory::view() const { return seen().view; }
 
 void Directory::apply_defaults(inference::GenerateRequest& request) const {
-    std::shared_ptr<const Config> config;
-    {
-        const MutexLock lock(mutex_);
-        config = state_.config;
-    }
-    if (config->defaults.empty()) return;
-    const auto* defaults = defaults_of(*config, request.model);
+    const Config& config = *seen().state->config;
+    if (config.defaults.empty()) return;
+    const auto* defaults = defaults_of(config, request.model);
     if (defaults == nullptr) return;
     for (const std::string& one : *defaults) {
         const std::size_t equals = one.find('=');
@@ -139,41 +181,44 @@ void Directory::apply_defaults(inference::GenerateRequest& request) const {
     }
 }
 
-Result<std::shared_ptr<const pipeline::Target>> Directory::route(std::string_view name) const {
-    const MutexLock lock(mutex_);
-    refresh();
-    if (const auto found = state_.targets.find(name); found != state_.targets.end()) {
+Result<TargetPtr> Directory::route(std::string_view name) const {
+    Seen& seen = this->seen();
+    if (const auto found = seen.targets.find(name); found != seen.targets.end()) {
         return found->second;
     }
-    TRY(auto target, make_target(std::string(name)));
-    if (state_.targets.size() < kTargetsMax) state_.targets.emplace(name, target);
+    TRY(TargetPtr target, find_or_make(*seen.state, std::string(name)));
+    if (name.size() > kNameBytesMax) return target;
+    target = counted_apart(std::move(target));
+    // Who asks for ever new names takes nothing from others but the time to find theirs again.
+    if (seen.targets.size() >= kNamesMax) seen.targets.clear();
+    seen.targets.emplace(name, target);
     return target;
 }
 
-Result<std::shared_ptr<const pipeline::Target>> Directory::make_target(
-    const std::string& name) const {
-    const Candidates all{*state_.config, *state_.local, state_.upstreams->members(), *state_.lists};
-    std::vector<replicas::Tier> tiers = all.tiers_of(name);
+Result<TargetPtr> Directory::find_or_make(const State& state, const std::string& name) const {
+    const std::string resolved_name = resolved(*state.config, name);
+    std::vector<replicas::Tier> tiers = state.candidates().tiers_of(name);
     if (tiers.empty()) return fail(unknown_model(name));
     // A model of this machine alone: its supervisor knows best when to try again.
-    const models::Model* here = state_.local->catalogue.find(resolved(*state_.config, name));
+    const models::Model* here = state.local->catalogue.find(resolved_name);
     if (here != nullptr && tiers.size() == 1 && tiers.front().replicas.size() == 1) {
-        return state_.local->entries.at(here->name).target;
+        return state.local->entries.at(here->name).target;
     }
-    const RoutingSection& routing = state_.config->routing;
+    const RoutingSection& routing = state.config->routing;
     replicas::FailoverOptions options{.attempts_max = routing.attempts,
                                       .backoff = routing.backoff,
                                       .patience = routing.patience,
                                       .continues = routing.continue_answers};
     options.balancer.eject_time = routing.eject_time;
     // Metrics go by the model's own name: callers may write it in any way, and labels are for ever.
-    const models::Model* known = state_.view->find(resolved(*state_.config, name));
-    const std::string label = known != nullptr ? known->name : "other";
-    return std::make_shared<const pipeline::Target>(
-        std::make_shared<replicas::Failover>(std::move(tiers), options,
-                                             replicas::FailoverMetrics(registry_, label)),
-        pipeline::ModelMetrics(registry_, label), pipeline::RerankMetrics(registry_, label),
-        pipeline::GenerateMetrics(registry_, label));
+    const models::Model* known = state.view->find(resolved_name);
+    std::string label = known != nullptr ? known->name : "other";
+    if (replicas::has_choice(tiers)) {
+        return kept_.find_or_make(name_key(name), std::move(tiers), options, std::move(label));
+    }
+    auto failover = std::make_shared<replicas::Failover>(
+        std::move(tiers), options, replicas::FailoverMetrics(registry_, label));
+    return make_target(registry_, label, std::move(failover));
 }
 
 }  // namespace hearth::server

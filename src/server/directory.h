@@ -1,23 +1,31 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/error.h"
 #include "base/thread_safety.h"
 #include "models/model.h"
 #include "pipeline/serve.h"
+#include "runtime/shard.h"
+#include "server/candidates.h"
 #include "server/config.h"
+#include "server/kept_targets.h"
+#include "server/published.h"
 #include "server/upstreams.h"
 #include "server/workers.h"
 
 namespace hearth::server {
 
 // Every model there is to callers, on this machine and on servers elsewhere, the other names they
-// have, and where a call for each goes. Thread-safe.
+// have, and where a call for each goes. For calls on shards, apply() apart: each shard keeps what
+// it asked for, so that a call takes no lock until a list changes.
 //
 // A name is that of an alias, of a model here, of one that servers elsewhere list, or
 // "BACKEND/MODEL" for that server alone. Who serves a name together shares its calls; a server that
@@ -25,12 +33,13 @@ namespace hearth::server {
 // names as its fallbacks.
 class Directory {
   public:
-    // All must outlive it.
-    Directory(const Workers& workers, metrics::Registry& registry);
+    // All must outlive it; the shards must have ended before it does.
+    Directory(const Workers& workers, runtime::Shards& shards, metrics::Registry& registry);
 
     // The rules of a configuration, and its servers, from now on. Calls on their way keep theirs.
+    // Of any thread.
     void apply(std::shared_ptr<const Config> config, std::shared_ptr<const Upstreams> upstreams)
-        EXCLUDES(mutex_);
+        EXCLUDES(refresh_mutex_);
 
     // What callers may ask for, at one moment.
     struct View {
@@ -42,32 +51,54 @@ class Directory {
         // the view.
         const models::Model* find(std::string_view name) const;
     };
-    std::shared_ptr<const View> view() const EXCLUDES(mutex_);
+    std::shared_ptr<const View> view() const;
 
     // Errors: NotFound (reason "model_not_found").
-    Result<std::shared_ptr<const pipeline::Target>> route(std::string_view name) const
-        EXCLUDES(mutex_);
+    Result<TargetPtr> route(std::string_view name) const;
     // Sets what the configuration says calls to that model are to say where this one says nothing.
-    void apply_defaults(inference::GenerateRequest& request) const EXCLUDES(mutex_);
+    void apply_defaults(inference::GenerateRequest& request) const;
 
   private:
-    // All that an answer depends on; a change of any makes new ones.
+    // All that an answer depends on, at one moment. Immutable.
     struct State {
         std::shared_ptr<const Config> config;
         std::shared_ptr<const Upstreams> upstreams;
+        std::uint64_t local_version = 0;
         std::shared_ptr<const Workers::Snapshot> local;
+        std::uint64_t lists_version = 0;
         std::shared_ptr<const Upstreams::Lists> lists;
         std::shared_ptr<const View> view;
-        std::map<std::string, std::shared_ptr<const pipeline::Target>, std::less<>> targets;
+
+        Candidates candidates() const { return {*config, *local, upstreams->members(), *lists}; }
     };
-    void refresh() const REQUIRES(mutex_);
-    Result<std::shared_ptr<const pipeline::Target>> make_target(const std::string& name) const
-        REQUIRES(mutex_);
+    struct NameHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view name) const {
+            return std::hash<std::string_view>()(name);
+        }
+    };
+    // What one shard has asked for, as callers wrote it. In lines of its own: it is written to.
+    struct alignas(64) Seen {
+        std::uint64_t version = 0;
+        std::shared_ptr<const State> state;
+        std::shared_ptr<const View> view;
+        std::unordered_map<std::string, TargetPtr, NameHash, std::equal_to<>> targets;
+    };
+
+    Seen& seen() const EXCLUDES(refresh_mutex_);
+    bool is_current(const State& state) const;
+    void refresh() const EXCLUDES(refresh_mutex_);
+    void publish(std::shared_ptr<const Config> config,
+                 std::shared_ptr<const Upstreams> upstreams) const REQUIRES(refresh_mutex_);
+    Result<TargetPtr> find_or_make(const State& state, const std::string& name) const;
 
     const Workers& workers_;
+    runtime::Shards& shards_;
     metrics::Registry& registry_;
-    mutable Mutex mutex_;
-    mutable State state_ GUARDED_BY(mutex_);
+    mutable KeptTargets kept_;
+    mutable Mutex refresh_mutex_;  // of whoever makes a state in the place of another
+    mutable Published<State> state_;
+    mutable std::vector<Seen> seen_;  // by shard; each touched there only
 };
 
 }  // namespace hearth::server

@@ -9,6 +9,7 @@
 
 #include "base/format.h"
 #include "runtime/task_group.h"
+#include "server/published.h"
 #include "telemetry/log.h"
 
 namespace hearth::server {
@@ -54,7 +55,7 @@ bool same(const std::vector<ServedElsewhere>& a, const std::vector<ServedElsewhe
 struct Upstreams::Impl {
     Impl(runtime::Shards& shards_in, std::size_t count)
         : shards(shards_in),
-          lists(std::make_shared<Lists>(
+          lists(std::make_shared<const Lists>(
               Lists{.of_member = std::vector<std::vector<ServedElsewhere>>(count)})),
           standings(count),
           group(shards_in.io(kShard)) {}
@@ -68,8 +69,8 @@ struct Upstreams::Impl {
     std::atomic<std::size_t> unheard = 0;  // members that have not answered or failed yet
     std::promise<void> all_heard;
     bool running = false;
-    mutable Mutex mutex;
-    std::shared_ptr<const Lists> lists GUARDED_BY(mutex);
+    Published<Lists> lists;
+    mutable Mutex mutex;  // also of whoever makes new lists of old ones
     std::vector<Standing> standings GUARDED_BY(mutex);
     runtime::TaskGroup group;
 };
@@ -97,17 +98,17 @@ Upstreams::~Upstreams() { CHECK(!impl_->running); }
 
 const std::vector<Upstreams::Member>& Upstreams::members() const { return impl_->members; }
 
-std::shared_ptr<const Upstreams::Lists> Upstreams::lists() const {
-    const MutexLock lock(impl_->mutex);
-    return impl_->lists;
-}
+std::shared_ptr<const Upstreams::Lists> Upstreams::lists() const { return impl_->lists.value(); }
+
+std::uint64_t Upstreams::lists_version() const { return impl_->lists.version(); }
 
 void Upstreams::Impl::publish(std::size_t index, std::vector<ServedElsewhere> models) {
     const MutexLock lock(mutex);
-    if (same(lists->of_member[index], models)) return;
-    auto next = std::make_shared<Lists>(*lists);
+    const auto now = lists.value();
+    if (same(now->of_member[index], models)) return;
+    auto next = std::make_shared<Lists>(*now);
     next->of_member[index] = std::move(models);
-    lists = std::move(next);
+    lists.publish(std::move(next));
 }
 
 std::vector<Upstreams::Standing> Upstreams::standings() const {
@@ -117,7 +118,7 @@ std::vector<Upstreams::Standing> Upstreams::standings() const {
 
 void Upstreams::Impl::note(std::size_t index, Standing standing) {
     const MutexLock lock(mutex);
-    standing.models = lists->of_member[index].size();
+    standing.models = lists.value()->of_member[index].size();
     standings[index] = std::move(standing);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -54,6 +55,8 @@ class Upstreams {
     const std::vector<Member>& members() const;
     std::vector<Standing> standings() const;  // in the order of members()
     std::shared_ptr<const Lists> lists() const;
+    // Goes up with each change of them.
+    std::uint64_t lists_version() const;
 
     // Begins to ask, and waits until each has answered once, failed, or `wait_max` has passed.
     void start(std::chrono::milliseconds wait_max);

@@ -40,11 +40,6 @@ Workers::Workers(const Config& config, runtime::Shards& shards, metrics::Registr
 
 Workers::~Workers() = default;
 
-std::shared_ptr<const Workers::Snapshot> Workers::snapshot() const {
-    const MutexLock lock(mutex_);
-    return snapshot_;
-}
-
 std::vector<api::RunningModel> Workers::running(const Snapshot& snapshot) const {
     const auto given = ledger_.entries();
     std::vector<api::RunningModel> running;
@@ -113,10 +108,7 @@ const Workers::Entry& Workers::entry_for(const models::Catalogue& catalogue,
         backend = std::make_shared<worker::WorkerBackend>(shards_, *entry.supervisor, counters);
     }
     entry.load = std::make_shared<replicas::Load>();
-    entry.target = std::make_shared<const pipeline::Target>(
-        std::move(backend), pipeline::ModelMetrics(registry_, model.name),
-        pipeline::RerankMetrics(registry_, model.name),
-        pipeline::GenerateMetrics(registry_, model.name));
+    entry.target = make_target(registry_, model.name, std::move(backend));
     return entry;
 }
 
@@ -147,8 +139,7 @@ void Workers::scan() {
     }
     log::info("models found count={} refused={}", next->catalogue.models().size(),
               next->catalogue.broken().size());
-    const MutexLock lock(mutex_);
-    snapshot_ = std::move(next);
+    snapshot_.publish(std::move(next));
 }
 
 // A model that was removed or replaced on disk leaves memory; requests inside it still end.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -16,6 +17,8 @@
 #include "pipeline/serve.h"
 #include "runtime/shard.h"
 #include "server/config.h"
+#include "server/kept_targets.h"
+#include "server/published.h"
 #include "telemetry/metrics.h"
 
 namespace hearth::worker {
@@ -49,7 +52,9 @@ class Workers {
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
 
-    std::shared_ptr<const Snapshot> snapshot() const;
+    std::shared_ptr<const Snapshot> snapshot() const { return snapshot_.value(); }
+    // Goes up with each snapshot.
+    std::uint64_t version() const { return snapshot_.version(); }
     // What of it is in memory now. The snapshot must outlive the answer.
     std::vector<api::RunningModel> running(const Snapshot& snapshot) const;
     // Errors: NotFound (reason "model_not_found").
@@ -81,11 +86,10 @@ class Workers {
     metrics::Registry& registry_;
     const std::vector<models::Source> sources_;
     worker::MemoryLedger ledger_;  // outlives the workers
-    Mutex scan_mutex_;             // one scan at a time; taken before mutex_
+    Mutex scan_mutex_;             // one scan at a time
     // Every worker there ever was, by digest and name.
     std::map<std::string, Entry> entries_ GUARDED_BY(scan_mutex_);
-    mutable Mutex mutex_;
-    std::shared_ptr<const Snapshot> snapshot_ GUARDED_BY(mutex_);
+    Published<Snapshot> snapshot_;
 };
 
 }  // namespace hearth::server

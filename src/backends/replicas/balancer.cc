@@ -25,6 +25,17 @@ Balancer::Balancer(std::size_t replicas, BalancerOptions options)
     CHECK(replicas > 0 && replicas <= kReplicasMax);
 }
 
+Balancer::Balancer(const Balancer& earlier, std::span<const std::optional<std::size_t>> before,
+                   BalancerOptions options)
+    : Balancer(before.size(), options) {
+    const MutexLock lock(earlier.mutex_);
+    for (std::size_t i = 0; i < before.size(); ++i) {
+        if (before[i]) records_[i] = earlier.records_.at(*before[i]);
+    }
+    prefixes_ = earlier.prefixes_.renumbered(before);
+    turn_ = earlier.turn_;
+}
+
 std::optional<std::size_t> Balancer::choose(std::span<const Standing> standings, const Work& work,
                                             Clock::time_point now) {
     const MutexLock lock(mutex_);

@@ -20,6 +20,8 @@ struct BalancerOptions {
     double failures_low = 0.1;   // ... another is under it, the replica is left out
     double slowness_max = 5;     // times the quickest's time to the first token
     std::chrono::milliseconds slowness_least{1'000};  // ... and slower than that
+
+    bool operator==(const BalancerOptions&) const = default;
 };
 
 // What is known of a replica at the moment of a choice.
@@ -41,6 +43,10 @@ class Balancer {
 
     // At most 64 replicas.
     Balancer(std::size_t replicas, BalancerOptions options);
+    // Begins with what `earlier` knows of those it had too: the n-th was its `before[n]`, or is
+    // new.
+    Balancer(const Balancer& earlier, std::span<const std::optional<std::size_t>> before,
+             BalancerOptions options) EXCLUDES(earlier.mutex_);
 
     // The index of a usable one; nothing when there is none.
     std::optional<std::size_t> choose(std::span<const Standing> standings, const Work& work,

@@ -190,5 +190,24 @@ TEST_F(BalancerTest, OneLeftOutServesWhereNobodyElseCan) {
     EXPECT_EQ(choose(), 2U);
 }
 
+TEST_F(BalancerTest, WhatIsKnownOfThoseThatStayIsKeptUnderTheirNewNumbers) {
+    const std::string prompt(8 * PrefixChain::kBlockBytes, 'p');
+    const std::size_t seen = choose(prompt);
+    const std::size_t bad = (seen + 1) % 3;
+    const std::size_t gone = (seen + 2) % 3;
+    succeed(seen, 10ms, 20);
+    succeed(gone, 10ms, 20);
+    for (int i = 0; i < 20; ++i) balancer_.failed(bad, now_, now_);
+    ASSERT_TRUE(balancer_.ejected(bad, now_));
+    const std::optional<std::size_t> before[] = {std::nullopt, bad, seen};
+    Balancer later(balancer_, before, {});
+    EXPECT_FALSE(later.ejected(0, now_));
+    EXPECT_TRUE(later.ejected(1, now_));
+    EXPECT_FALSE(later.ejected(2, now_));
+    Work work;
+    work.prompt.add(prompt);
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(later.choose(standings_, work, now_), 2U);
+}
+
 }  // namespace
 }  // namespace hearth::replicas

@@ -46,7 +46,29 @@ bool asks_in_vain(const Error& error) {
            std::ranges::find(kTimeouts, error.reason) != kTimeouts.end();
 }
 
+bool is_choice(const Tier& tier) { return tier.replicas.size() > 1; }
+
+// A server is known by the count of its work.
+bool is_same(const Replica& a, const Replica& b) {
+    return a.load == b.load && a.backend->info().model == b.backend->info().model;
+}
+
+// Where the replicas of one tier stand in another; nothing for those that are not there.
+std::vector<std::optional<std::size_t>> places_in(const Tier& other, const Tier& tier) {
+    std::vector<std::optional<std::size_t>> places;
+    for (const Replica& replica : tier.replicas) {
+        const auto found = std::ranges::find_if(
+            other.replicas, [&](const Replica& one) { return is_same(one, replica); });
+        places.push_back(found == other.replicas.end()
+                             ? std::nullopt
+                             : std::optional<std::size_t>(found - other.replicas.begin()));
+    }
+    return places;
+}
+
 }  // namespace
+
+bool has_choice(std::span<const Tier> tiers) { return std::ranges::any_of(tiers, is_choice); }
 
 bool may_succeed_elsewhere(const Error& error) {
     switch (error.code) {
@@ -87,6 +109,9 @@ struct Failover::Impl {
     struct Choice {
         Choice(Tier tier_in, BalancerOptions options)
             : tier(std::move(tier_in)), balancer(tier.replicas.size(), options) {}
+        Choice(Tier tier_in, BalancerOptions options, const Choice& earlier)
+            : tier(std::move(tier_in)),
+              balancer(earlier.balancer, places_in(earlier.tier, tier), options) {}
         const Tier tier;
         Balancer balancer;
     };
@@ -97,19 +122,35 @@ struct Failover::Impl {
         std::optional<std::chrono::nanoseconds> first_token = {};
     };
 
-    Impl(std::vector<Tier> tiers, FailoverOptions options_in, FailoverMetrics metrics_in)
+    Impl(std::vector<Tier> tiers, FailoverOptions options_in, FailoverMetrics metrics_in,
+         const Impl* earlier)
         : options(options_in), metrics(metrics_in) {
         CHECK(!tiers.empty());
         for (Tier& tier : tiers) {
-            choices.push_back(std::make_unique<Choice>(std::move(tier), options.balancer));
+            const Choice* before = earlier != nullptr ? earlier->find_related(tier) : nullptr;
+            choices.push_back(
+                before != nullptr
+                    ? std::make_unique<Choice>(std::move(tier), options.balancer, *before)
+                    : std::make_unique<Choice>(std::move(tier), options.balancer));
         }
+    }
+
+    // The first with one of the tier's replicas; nullptr: there is none.
+    const Choice* find_related(const Tier& tier) const {
+        for (const auto& choice : choices) {
+            const auto places = places_in(choice->tier, tier);
+            if (std::ranges::any_of(places, [](auto place) { return place.has_value(); })) {
+                return choice.get();
+            }
+        }
+        return nullptr;
     }
 
     // Whether there is anybody to go on where another broke off.
     bool continues() const { return options.continues && (choices.size() > 1 || chooses()); }
     bool chooses() const {
-        return std::ranges::any_of(
-            choices, [](const auto& choice) { return choice->tier.replicas.size() > 1; });
+        return std::ranges::any_of(choices,
+                                   [](const auto& choice) { return is_choice(choice->tier); });
     }
     // Asks one after the other. `Ask`: (Attempt&) to Awaitable<Result<T>>.
     template <class T, class Ask>
@@ -128,9 +169,22 @@ struct Failover::Impl {
     std::vector<std::unique_ptr<Choice>> choices;
 };
 
-Failover::Failover(std::vector<Tier> tiers, FailoverOptions options, FailoverMetrics metrics)
-    : impl_(std::make_unique<Impl>(std::move(tiers), options, metrics)) {}
+Failover::Failover(std::vector<Tier> tiers, FailoverOptions options, FailoverMetrics metrics,
+                   const Failover* earlier)
+    : impl_(std::make_unique<Impl>(std::move(tiers), options, metrics,
+                                   earlier != nullptr ? earlier->impl_.get() : nullptr)) {}
 Failover::~Failover() = default;
+
+bool Failover::is_made_of(std::span<const Tier> tiers, const FailoverOptions& options) const {
+    const auto same_replica = [](const Replica& a, const Replica& b) {
+        return is_same(a, b) && a.weight == b.weight;
+    };
+    const auto same_tier = [&](const auto& choice, const Tier& tier) {
+        return choice->tier.cause == tier.cause &&
+               std::ranges::equal(choice->tier.replicas, tier.replicas, same_replica);
+    };
+    return options == impl_->options && std::ranges::equal(impl_->choices, tiers, same_tier);
+}
 
 // REQUIRES one that was not tried
 std::size_t Failover::Impl::choose(Choice& choice, const Work& work, std::uint64_t tried) const {

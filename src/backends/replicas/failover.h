@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,8 @@ struct FailoverOptions {
     std::chrono::milliseconds patience{5'000};  // for a server that says when to come again
     bool continues = false;  // an answer that breaks off is gone on with by another server
     BalancerOptions balancer;
+
+    bool operator==(const FailoverOptions&) const = default;
 };
 
 struct FailoverMetrics {
@@ -49,6 +52,9 @@ struct FailoverMetrics {
     metrics::Counter continuations;
 };
 
+// Whether any of the tiers leaves a choice: to know more of its replicas is then worth something.
+bool has_choice(std::span<const Tier> tiers);
+
 // True where another server may do better with a call that failed like this.
 bool may_succeed_elsewhere(const Error& error);
 
@@ -57,9 +63,14 @@ bool may_succeed_elsewhere(const Error& error);
 // the caller's own sends it on, and afterwards too where answers are continued. Thread-safe.
 class Failover final : public inference::Backend {
   public:
-    // REQUIRES a tier, each with 1 to 64 replicas
-    Failover(std::vector<Tier> tiers, FailoverOptions options, FailoverMetrics metrics);
+    // REQUIRES a tier, each with 1 to 64 replicas. `earlier`, which may be null, is not needed
+    // afterwards: what it knows of replicas that are also here, this one knows from the beginning.
+    Failover(std::vector<Tier> tiers, FailoverOptions options, FailoverMetrics metrics,
+             const Failover* earlier = nullptr);
     ~Failover() override;
+
+    // Whether it is what would be made of these.
+    bool is_made_of(std::span<const Tier> tiers, const FailoverOptions& options) const;
 
     inference::BackendInfo info() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,

@@ -356,5 +356,47 @@ TEST_F(FailoverTest, EmbeddingsAndQuestionsGoOnToo) {
     EXPECT_EQ(hearth::testing::run(io_, failover.load({}, Deadline::after(limit_))).value(), 7ns);
 }
 
+// A tier of the same server's models, in any order.
+Tier tier_of(std::initializer_list<Replica> replicas) { return {.replicas = replicas}; }
+
+TEST_F(FailoverTest, IsMadeOfTheSameServersModelsWeightsAndOptions) {
+    const Replica a{script("a", {good_}), std::make_shared<Load>(), 1};
+    const Replica b{script("b", {good_}), std::make_shared<Load>(), 1};
+    const Failover failover({tier_of({a, b})}, options_, {registry_, "m"});
+    // Another object for the same model of the same server.
+    const Replica a_again{script("a", {good_}), a.load, 1};
+    const auto is_of = [&](const Tier& tier) { return failover.is_made_of({{tier}}, options_); };
+    EXPECT_TRUE(is_of(tier_of({a_again, b})));
+    EXPECT_FALSE(is_of(tier_of({b, a})));
+    EXPECT_FALSE(is_of(tier_of({a})));
+    EXPECT_FALSE(is_of(tier_of({a, b, b})));
+    EXPECT_FALSE(is_of(tier_of({a, {b.backend, std::make_shared<Load>(), 1}})));
+    EXPECT_FALSE(is_of(tier_of({a, {b.backend, b.load, 2}})));
+    EXPECT_FALSE(failover.is_made_of({{tier_of({a, b}), tier_of({b})}}, options_));
+    FailoverOptions other = options_;
+    other.balancer.eject_time = 7s;
+    EXPECT_FALSE(failover.is_made_of({{tier_of({a, b})}}, other));
+}
+
+TEST_F(FailoverTest, BeginsWithWhatAnEarlierOneKnewOfItsServers) {
+    const auto bad = script("b", {{.error = broken()}});
+    const auto good = script("a", {good_});
+    const Replica a{good, std::make_shared<Load>(), 1};
+    const Replica b{bad, std::make_shared<Load>(), 1};
+    Failover earlier({tier_of({a, b})}, options_, {registry_, "m"});
+    for (int i = 0; i < 40; ++i) EXPECT_TRUE(testing_run(earlier));
+    const int calls = bad->calls;
+    EXPECT_GE(calls, 10);
+    const Replica c{script("c", {good_}), std::make_shared<Load>(), 1};
+    Failover later({tier_of({c, b, a})}, options_, {registry_, "m"}, &earlier);
+    for (int i = 0; i < 40; ++i) EXPECT_TRUE(testing_run(later));
+    EXPECT_EQ(bad->calls, calls) << "it is still left out";
+    // Of a server that is none of its, it knew nothing.
+    Failover another({tier_of({c, {bad, std::make_shared<Load>(), 1}})}, options_, {registry_, "m"},
+                     &later);
+    for (int i = 0; i < 5; ++i) EXPECT_TRUE(testing_run(another));
+    EXPECT_GT(bad->calls, calls);
+}
+
 }  // namespace
 }  // namespace hearth::replicas

@@ -69,4 +69,18 @@ void PrefixTable::note(const PrefixChain& prompt, std::size_t replica) {
     }
 }
 
+PrefixTable PrefixTable::renumbered(std::span<const std::optional<std::size_t>> before) const {
+    PrefixTable next;
+    for (const auto& [from, to] : {std::pair(&young_, &next.young_), {&old_, &next.old_}}) {
+        for (const auto& [hash, set] : *from) {
+            std::uint64_t kept = 0;
+            for (std::size_t i = 0; i < std::min(before.size(), kReplicasMax); ++i) {
+                if (before[i] && (set >> *before[i] & 1U) != 0) kept |= std::uint64_t{1} << i;
+            }
+            if (kept != 0) to->emplace(hash, kept);
+        }
+    }
+    return next;
+}
+
 }  // namespace hearth::replicas

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -40,6 +42,8 @@ class PrefixTable {
     // Bytes of the prompt that each of `replicas` has seen.
     std::vector<std::size_t> matches(const PrefixChain& prompt, std::size_t replicas) const;
     void note(const PrefixChain& prompt, std::size_t replica);
+    // The same of other replicas: the n-th is the one that was `before[n]` here, or is new.
+    PrefixTable renumbered(std::span<const std::optional<std::size_t>> before) const;
 
   private:
     // Two generations: the older is dropped when the younger is full.

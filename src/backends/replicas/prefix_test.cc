@@ -62,6 +62,18 @@ TEST(PrefixTable, ForgetsWhatIsOldestAndStaysBounded) {
     EXPECT_EQ(table.matches(old, 2)[1], 0U);
 }
 
+TEST(PrefixTable, KeepsWhatThoseWhoStaySawUnderTheirNewNumbers) {
+    PrefixTable table;
+    const PrefixChain both = chain_of(std::string(kBlock, 'b'));
+    const PrefixChain one = chain_of(std::string(kBlock, 'o'));
+    for (const std::size_t replica : {0U, 63U}) table.note(both, replica);
+    table.note(one, 0);
+    const std::optional<std::size_t> before[] = {63, std::nullopt, 1};
+    const PrefixTable next = table.renumbered(before);
+    EXPECT_EQ(next.matches(both, 3), (std::vector<std::size_t>{kBlock, 0, 0}));
+    EXPECT_EQ(next.matches(one, 3), (std::vector<std::size_t>{0, 0, 0}));
+}
+
 TEST(Work, CountsThePromptAndTheAnswer) {
     inference::GenerateRequest request;
     request.body = {{"messages", {{{"role", "user"}, {"content", std::string(396, 'x')}}}},
