@@ -73,8 +73,7 @@ Result<void> check_coding(const Call& call, ReplyReader& reader) {
 Reply reply_of(ClientExchange& exchange) {
     return {.status = exchange.reader().status(),
             .headers = std::move(exchange.reader().headers()),
-            .body = {},
-            .reused_connection = exchange.reused()};
+            .body = {}};
 }
 
 }  // namespace
@@ -87,14 +86,6 @@ void MovingLimit::set(Deadline end, std::string reason, std::string message) {
 
 Error MovingLimit::error() const {
     return {.code = Code::BadUpstream, .message = message_, .reason = reason_};
-}
-
-bool never_sent(const Error& error) {
-    for (const std::string_view reason : {"connect_failed", "connect_timeout", "tls_certificate",
-                                          "tls_handshake", "tls_configuration"}) {
-        if (error.reason == reason) return true;
-    }
-    return false;
 }
 
 struct Client::Impl {

@@ -73,19 +73,14 @@ struct Reply {
     int status = 0;
     Headers headers;
     std::string body;
-    bool reused_connection = false;  // it had served an earlier call
 };
-
-// True when the request of a failed call cannot have been processed, because no connection came
-// about on which it could have been sent: it may go to another server whatever it does.
-bool never_sent(const Error& error);
 
 // A pool of keep-alive connections to one address ("HOST:PORT" or "unix:PATH"). Shard-local: used
 // from one io_context only. TCP_NODELAY. A request on a reused connection that dies before any
 // reply byte is sent once more on a new connection.
 //
 // Errors, by code and reason:
-//   Unavailable       never_sent(): connect_failed, connect_timeout, tls_certificate,
+//   Unavailable       no connection came about: connect_failed, connect_timeout, tls_certificate,
 //                     tls_handshake, tls_configuration
 //                     the server has, or may have, the request, and no byte of a reply came:
 //                     sent_no_byte (it closed), header_timeout (also while the head was coming)

@@ -40,7 +40,6 @@ TEST(ClientLimits, BoundConnecting) {
     EXPECT_EQ(late.code, Code::Unavailable);
     EXPECT_EQ(late.reason, "connect_timeout");
     EXPECT_TRUE(late.message.contains(full.address())) << late.message;
-    EXPECT_TRUE(never_sent(late));
     const auto own = Calling(full.address()).get("/", Deadline::after(60ms));
     ASSERT_FALSE(own);
     EXPECT_EQ(own.error().code, Code::DeadlineExceeded);
@@ -56,7 +55,6 @@ TEST(ClientLimits, BoundTheTlsHandshake) {
     EXPECT_EQ(late.code, Code::Unavailable);
     EXPECT_EQ(late.reason, "connect_timeout");
     EXPECT_TRUE(late.message.contains("TLS handshake")) << late.message;
-    EXPECT_TRUE(never_sent(late));
     EXPECT_EQ(calling.client.connections_open(), 0U);
 }
 
@@ -70,7 +68,6 @@ TEST(ClientLimits, BoundTheHead) {
         EXPECT_EQ(error.code, Code::Unavailable);
         EXPECT_EQ(error.reason, "header_timeout");
         EXPECT_TRUE(error.message.contains("60 ms")) << error.message;
-        EXPECT_FALSE(never_sent(error));
     });
 }
 

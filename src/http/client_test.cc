@@ -253,7 +253,6 @@ TEST(Client, SaysThatNothingCanHaveBeenProcessedWhenItCannotConnect) {
         ASSERT_FALSE(reply);
         EXPECT_EQ(reply.error().code, Code::Unavailable);
         EXPECT_EQ(reply.error().reason, "connect_failed");
-        EXPECT_TRUE(never_sent(reply.error()));
     }
     Client nonsense("nonsense");
     EXPECT_EQ(send(io, nonsense, get("/")).error().code, Code::InvalidArgument);
@@ -353,7 +352,6 @@ TEST(Client, SaysThatNothingCameFromAServerThatCloses) {
     ASSERT_FALSE(reply);
     EXPECT_EQ(reply.error().code, Code::Unavailable);
     EXPECT_EQ(reply.error().reason, "sent_no_byte");
-    EXPECT_FALSE(never_sent(reply.error()));
     EXPECT_EQ(connections, 1);
 }
 

@@ -21,7 +21,7 @@ class Connector {
     // There are so many now, whoever has them.
     std::size_t open() const { return open_; }
 
-    // Errors: as of Client, those for which never_sent() holds; DeadlineExceeded, Cancelled.
+    // Errors: as of Client, where no connection came about; DeadlineExceeded, Cancelled.
     Awaitable<Result<std::unique_ptr<ClientSocket>>> connect(Deadline deadline);
 
     struct Times {

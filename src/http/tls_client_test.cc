@@ -14,16 +14,20 @@ using namespace hearth::http::testing;
 
 TEST(TlsClient, CallsAServerItTrustsInBothVersions) {
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        std::atomic<int> connections = 0;
         TlsServer server({.version_min = version, .version_max = version},
-                         answer_always(reply_with("hello")));
+                         [&, answer = answer_always(reply_with("hello"))](TlsPeer& peer, int) {
+                             ++connections;
+                             answer(peer, 0);
+                         });
         Calling calling(server.address(), trusting());
         for (int i = 0; i < 3; ++i) {
             const auto reply = calling.get();
             ASSERT_TRUE(reply) << reply.error().message;
             EXPECT_EQ(reply->body, "hello");
-            EXPECT_EQ(reply->reused_connection, i > 0);
             EXPECT_EQ(calling.client.connections_open(), 1U);
         }
+        EXPECT_EQ(connections, 1) << "it is kept and used again";
     }
 }
 
@@ -88,7 +92,6 @@ TEST(TlsClient, SaysWhatIsWrongWithACertificate) {
         EXPECT_EQ(error.reason, "tls_certificate") << refused.what;
         EXPECT_TRUE(error.message.contains(refused.message)) << error.message;
         EXPECT_TRUE(error.message.contains("127.0.0.1")) << error.message;
-        EXPECT_TRUE(never_sent(error));
         Calling careless(server.address(),
                          {.tls = std::make_shared<TlsContext>(TlsOptions{.verify = false})});
         EXPECT_TRUE(careless.get()) << refused.what;
@@ -153,7 +156,6 @@ TEST(TlsClient, SaysWhichFileIsNotGood) {
         const Error error =
             Calling(server.address(), {.tls = std::make_shared<TlsContext>(options)}).error();
         EXPECT_EQ(error.reason, "tls_configuration");
-        EXPECT_TRUE(never_sent(error));
     }
 }
 
