@@ -78,6 +78,10 @@ TEST(Result, TryReturnsTheFirstError) {
 
 TEST(Error, WithinPutsTheContextFirst) {
     EXPECT_EQ((Error{.message = "b"}.within("a").message), "a: b");
+    const Error both{.message = "10.0.0.1: b", .discreet = "b"};
+    EXPECT_EQ(Error(both).within("a").message, "a: 10.0.0.1: b");
+    EXPECT_EQ(Error(both).within("a").told().message, "a: b");
+    EXPECT_EQ((Error{.message = "b"}.told().message), "b");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace hearth {
 
@@ -27,6 +28,12 @@ std::string_view to_string(Code code) {
 
 Error Error::within(std::string_view context) && {
     message = std::string(context) + ": " + message;
+    if (!discreet.empty()) discreet = std::string(context) + ": " + discreet;
+    return std::move(*this);
+}
+
+Error Error::told() && {
+    if (!discreet.empty()) message = std::exchange(discreet, {});
     return std::move(*this);
 }
 

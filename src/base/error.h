@@ -42,9 +42,14 @@ struct Error {
     // Of "context_length_exceeded": how much there was, and how much may be.
     std::size_t amount = 0;
     std::size_t limit = 0;
+    // The message without the addresses, hosts and files that it names, which are whoever runs the
+    // server's business. Empty: it names none.
+    std::string discreet = {};
 
     // The same error with "context: " before its message.
     Error within(std::string_view context) &&;
+    // The same error as those are told who call the server.
+    Error told() &&;
 };
 
 template <class T>

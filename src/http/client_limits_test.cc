@@ -40,6 +40,7 @@ TEST(ClientLimits, BoundConnecting) {
     EXPECT_EQ(late.code, Code::Unavailable);
     EXPECT_EQ(late.reason, "connect_timeout");
     EXPECT_TRUE(late.message.contains(full.address())) << late.message;
+    EXPECT_FALSE(Error(late).told().message.contains("127.0.0.1"));
     const auto own = Calling(full.address()).get("/", Deadline::after(60ms));
     ASSERT_FALSE(own);
     EXPECT_EQ(own.error().code, Code::DeadlineExceeded);
@@ -55,6 +56,7 @@ TEST(ClientLimits, BoundTheTlsHandshake) {
     EXPECT_EQ(late.code, Code::Unavailable);
     EXPECT_EQ(late.reason, "connect_timeout");
     EXPECT_TRUE(late.message.contains("TLS handshake")) << late.message;
+    EXPECT_TRUE(Error(late).told().message.contains("TLS handshake with it took"));
     EXPECT_EQ(calling.client.connections_open(), 0U);
 }
 

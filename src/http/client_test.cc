@@ -253,6 +253,11 @@ TEST(Client, SaysThatNothingCanHaveBeenProcessedWhenItCannotConnect) {
         ASSERT_FALSE(reply);
         EXPECT_EQ(reply.error().code, Code::Unavailable);
         EXPECT_EQ(reply.error().reason, "connect_failed");
+        EXPECT_TRUE(reply.error().message.contains(gone.starts_with("unix:") ? "unix" : gone));
+        const std::string told = Error(reply.error()).told().message;
+        EXPECT_TRUE(told == "cannot connect: Connection refused" ||
+                    told == "cannot connect: No such file or directory")
+            << told;
     }
     Client nonsense("nonsense");
     EXPECT_EQ(send(io, nonsense, get("/")).error().code, Code::InvalidArgument);

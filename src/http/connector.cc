@@ -21,25 +21,30 @@ namespace asio = boost::asio;
 namespace hearth::http {
 namespace {
 
-std::unexpected<Error> cannot_connect(std::string_view why) {
+// `whom`: an address or a name.
+std::unexpected<Error> cannot_connect(std::string_view whom, std::string_view why) {
     return fail({.code = Code::Unavailable,
-                 .message = format("cannot connect: {}", why),
-                 .reason = "connect_failed"});
+                 .message = format("cannot connect: {}: {}", whom, why),
+                 .reason = "connect_failed",
+                 .discreet = format("cannot connect: {}", why)});
 }
 
-std::unexpected<Error> out_of_time(const Connector::Times& times, std::string_view doing) {
+// `doing`: what it did, and with whom.
+std::unexpected<Error> out_of_time(const Connector::Times& times, std::string_view doing,
+                                   std::string_view whom) {
     if (times.deadline.passed()) {
         return fail({.code = Code::DeadlineExceeded,
                      .message = "took longer than allowed",
                      .reason = "total_timeout"});
     }
     return fail({.code = Code::Unavailable,
-                 .message = format("cannot connect: {} took longer than allowed", doing),
-                 .reason = "connect_timeout"});
+                 .message = format("cannot connect: {} {} took longer than allowed", doing, whom),
+                 .reason = "connect_timeout",
+                 .discreet = format("cannot connect: {} it took longer than allowed", doing)});
 }
 
-std::string system_says(const Endpoint& endpoint, int error) {
-    return format("{}: {}", to_string(endpoint), std::strerror(error));
+std::unexpected<Error> cannot_connect(const Endpoint& endpoint, int error) {
+    return cannot_connect(to_string(endpoint), std::strerror(error));
 }
 
 asio::io_context& context_of(const Awaitable<void>::executor_type& executor) {
@@ -71,7 +76,7 @@ struct Lookup {
 Result<std::vector<Endpoint>> answer_of(const boost::system::error_code& error,
                                         const asio::ip::tcp::resolver::results_type& found,
                                         const std::string& host) {
-    if (error) return cannot_connect(format("{}: {}", host, error.message()));
+    if (error) return cannot_connect(host, error.message());
     std::vector<Endpoint> endpoints;
     for (const auto& entry : found) {
         const auto name = entry.endpoint();
@@ -110,7 +115,7 @@ Awaitable<Result<std::vector<Endpoint>>> Connector::resolve(Times times) {
     co_await lookup->answered.wait_until(times.attempt.when());
     if (lookup->answer) co_return std::move(*lookup->answer);
     if (times.attempt.passed()) {
-        co_return out_of_time(times, format("looking up {}", address_->host));
+        co_return out_of_time(times, "the look-up of", address_->host);
     }
     co_return fail(Code::Cancelled, "cancelled");
 }
@@ -125,7 +130,8 @@ Awaitable<Result<std::unique_ptr<ClientSocket>>> Connector::connect(Deadline dea
 
 Awaitable<Result<std::unique_ptr<ClientSocket>>> Connector::connect_to_any(
     std::vector<Endpoint> endpoints, Times times) {
-    Result<std::unique_ptr<ClientSocket>> last = cannot_connect("the name has no address");
+    Result<std::unique_ptr<ClientSocket>> last =
+        cannot_connect(address_->host, "the name has no address");
     for (std::size_t i = 0; i < endpoints.size(); ++i) {
         const auto part = times.attempt.left() / (endpoints.size() - i);
         last = co_await connect_to(
@@ -142,28 +148,28 @@ Awaitable<Result<std::unique_ptr<ClientSocket>>> Connector::connect_to(Endpoint 
                                                                        Times times) {
     const int family = endpoint.storage.ss_family;
     UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!fd) co_return cannot_connect(system_says(endpoint, errno));
+    if (!fd) co_return cannot_connect(endpoint, errno);
     const int on = 1;
     if (family != AF_UNIX) ::setsockopt(fd.value(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (family != AF_UNIX && options_.lost_time) watch_for_loss(fd.value(), *options_.lost_time);
     const int status =
         ::connect(fd.value(), reinterpret_cast<const sockaddr*>(&endpoint.storage), endpoint.size);
-    if (status != 0 && errno != EINPROGRESS) co_return cannot_connect(system_says(endpoint, errno));
+    if (status != 0 && errno != EINPROGRESS) co_return cannot_connect(endpoint, errno);
     auto& poller = Poller::of(context_of(co_await asio::this_coro::executor));
     const auto state = status == 0 ? Socket::State::Connected : Socket::State::Connecting;
     auto client_socket = std::make_unique<ClientSocket>(poller, std::move(fd), state, open_);
     Socket& socket = client_socket->socket();
-    if (!socket.registered()) co_return cannot_connect("too many descriptors");
+    if (!socket.registered()) co_return cannot_connect(endpoint, EMFILE);
     if (state == Socket::State::Connecting) {
         switch (co_await socket.wait_writable(times.attempt.when())) {
             case Wake::Ready: break;
             case Wake::Cancelled: co_return fail(Code::Cancelled, "cancelled");
-            case Wake::TimedOut: co_return out_of_time(times, to_string(endpoint));
+            case Wake::TimedOut: co_return out_of_time(times, "reaching", to_string(endpoint));
         }
         int error = 0;
         socklen_t size = sizeof error;
         ::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error != 0) co_return cannot_connect(system_says(endpoint, error));
+        if (error != 0) co_return cannot_connect(endpoint, error);
     }
     if (options_.tls) CO_TRY_VOID(co_await secure(*client_socket, times));
     co_return client_socket;
@@ -182,11 +188,11 @@ Awaitable<Result<void>> Connector::secure(ClientSocket& socket, Times times) {
                               : co_await socket.socket().wait_writable(until);
         if (wake == Wake::Cancelled) co_return fail(Code::Cancelled, "cancelled");
         if (wake == Wake::TimedOut) {
-            co_return out_of_time(times, format("the TLS handshake with {}", name_));
+            co_return out_of_time(times, "the TLS handshake with", name_);
         }
         // A peer that sends without end must not outlive its time either.
         if (times.attempt.passed()) {
-            co_return out_of_time(times, format("the TLS handshake with {}", name_));
+            co_return out_of_time(times, "the TLS handshake with", name_);
         }
     }
 }

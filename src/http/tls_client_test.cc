@@ -92,6 +92,7 @@ TEST(TlsClient, SaysWhatIsWrongWithACertificate) {
         EXPECT_EQ(error.reason, "tls_certificate") << refused.what;
         EXPECT_TRUE(error.message.contains(refused.message)) << error.message;
         EXPECT_TRUE(error.message.contains("127.0.0.1")) << error.message;
+        EXPECT_EQ(Error(error).told().message, "its certificate is not good");
         Calling careless(server.address(),
                          {.tls = std::make_shared<TlsContext>(TlsOptions{.verify = false})});
         EXPECT_TRUE(careless.get()) << refused.what;
@@ -156,6 +157,7 @@ TEST(TlsClient, SaysWhichFileIsNotGood) {
         const Error error =
             Calling(server.address(), {.tls = std::make_shared<TlsContext>(options)}).error();
         EXPECT_EQ(error.reason, "tls_configuration");
+        EXPECT_FALSE(Error(error).told().message.contains('/')) << "files are nobody's business";
     }
 }
 

@@ -28,7 +28,8 @@ std::string first_reason() {
 std::unexpected<Error> wrong(std::string_view what) {
     return fail({.code = Code::Unavailable,
                  .message = format("TLS cannot be used: {}: {}", what, first_reason()),
-                 .reason = "tls_configuration"});
+                 .reason = "tls_configuration",
+                 .discreet = "TLS cannot be used as it is configured"});
 }
 
 // A terminal is never asked for a password.

@@ -105,7 +105,8 @@ Result<std::unique_ptr<TlsSession>> TlsSession::make(const TlsContext& context, 
     if (session->set_up(handle)) return session;
     return fail({.code = Code::Unavailable,
                  .message = format("TLS cannot be used with the host name \"{}\"", host),
-                 .reason = "tls_configuration"});
+                 .reason = "tls_configuration",
+                 .discreet = "TLS cannot be used with its host name"});
 }
 
 bool TlsSession::set_up(ssl_ctx_st* context) {
@@ -167,7 +168,8 @@ bool TlsSession::agreed_protocol() {
 Error TlsSession::no_tls(std::string_view why) const {
     return {.code = Code::Unavailable,
             .message = format("no TLS with {}: {}", host_, why),
-            .reason = "tls_handshake"};
+            .reason = "tls_handshake",
+            .discreet = format("no TLS: {}", why)};
 }
 
 // What OpenSSL has just failed with becomes failure() when it is about TLS.
@@ -178,8 +180,10 @@ void TlsSession::explain(int kind) {
     const bool about_tls = kind == SSL_ERROR_SSL && ERR_GET_LIB(error) == ERR_LIB_SSL;
     truncated_ = about_tls && reason == SSL_R_UNEXPECTED_EOF_WHILE_READING;
     if (!certificate_fault_.empty()) {
-        failure_ = Error{
-            .code = Code::Unavailable, .message = certificate_fault_, .reason = "tls_certificate"};
+        failure_ = Error{.code = Code::Unavailable,
+                         .message = certificate_fault_,
+                         .reason = "tls_certificate",
+                         .discreet = "its certificate is not good"};
     } else if (!established_ || (about_tls && is_about_our_certificate(reason))) {
         failure_ = no_tls(say(error, asked_for_certificate_));
     }

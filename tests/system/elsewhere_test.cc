@@ -101,6 +101,33 @@ TEST(Elsewhere, AServerThatGoesTakesNoCallWithIt) {
     EXPECT_GE(metric(near.address(), "hearth_upstream_failovers_total"), 1);
 }
 
+TEST(Elsewhere, CallersAreToldTheNameOfAServerTheLogItsAddress) {
+    const ServerProcess near(
+        {.arguments = {},
+         .environment = without_models(
+             {backend("BOX", "URL", "http://127.0.0.1:1"),
+              backend("GRID", "URL", "http://127.0.0.1:1"), backend("GRID", "KIND", "triton"),
+              backend("SAFE", "URL", "https://127.0.0.1:1"),
+              backend("SAFE", "CA_FILE", "/etc/hearth-no-such-file.pem")})});
+    const std::pair<const char*, const char*> calls[] = {
+        {"/v1/chat/completions", R"({"messages":[{"role":"user","content":"hi"}],)"},
+        {"/v1/messages", R"({"max_tokens":9,"messages":[{"role":"user","content":"hi"}],)"},
+        {"/api/chat", R"({"messages":[{"role":"user","content":"hi"}],)"},
+        {"/v1/embeddings", R"({"input":"hi",)"},
+        {"/v1/rerank", R"({"query":"hi","documents":["ho"],)"}};
+    for (const auto& [path, body] : calls) {
+        for (const std::string name : {"box", "grid", "safe"}) {
+            const Reply reply =
+                post(near.address(), path, format(R"({}"model":"{}/m"}})", body, name));
+            EXPECT_GE(reply.status, 500) << path;
+            EXPECT_TRUE(reply.body.contains(name)) << path << "\n" << reply.body;
+            EXPECT_FALSE(reply.body.contains("127.0.0.1")) << path << "\n" << reply.body;
+            EXPECT_FALSE(reply.body.contains("/etc/")) << path << "\n" << reply.body;
+        }
+    }
+    EXPECT_TRUE(near.log().contains("cannot connect: 127.0.0.1:1: ")) << near.log();
+}
+
 class ElsewhereFile : public ::testing::Test {
   protected:
     ~ElsewhereFile() override { std::filesystem::remove_all(folder_); }
@@ -169,7 +196,7 @@ TEST_F(ElsewhereFile, DoctorAsksEachServer) {
     EXPECT_TRUE(ended.output.contains("backend far")) << ended.output;
     EXPECT_TRUE(ended.output.contains("models, answered in")) << ended.output;
     EXPECT_TRUE(ended.output.contains("backend dead")) << ended.output;
-    EXPECT_TRUE(ended.output.contains("cannot connect")) << ended.output;
+    EXPECT_TRUE(ended.output.contains("cannot connect: 127.0.0.1:1: ")) << ended.output;
     EXPECT_EQ(ended.code, 1);
 }
 

@@ -154,7 +154,7 @@ Error head_error(const FaultCase& one) {
         case Fault::HeadMalformed:
             return upstream_is_bad("malformed reply: the status line is malformed");
         case Fault::Refuse:
-            return upstream_is_gone("cannot connect: 127.0.0.1:1: Connection refused",
+            return upstream_is_gone(one.backend() + ": cannot connect: Connection refused",
                                     "connect_failed");
         case Fault::ConnectStall: return upstream_is_gone("", "connect_timeout");
         default: return status_error(one.fault);

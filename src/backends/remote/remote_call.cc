@@ -30,7 +30,7 @@ Awaitable<Result<GenerateReply>> ask_stream(Upstream& upstream, http::Call call,
     if (reply || (answer.complete() && !answer.sink_failed())) {
         ended = co_await answer.finish();
     } else {
-        ended = std::unexpected(reply.error());
+        ended = std::unexpected(upstream.told(reply.error()));
     }
     if (!ended) {
         // A caller who leaves says nothing of the server.
@@ -49,7 +49,7 @@ Awaitable<Result<Answered>> ask_whole(Upstream& upstream, http::Call call, Deadl
     auto reply = co_await upstream.client().send(upstream.addressed(std::move(call)), end);
     if (!reply) {
         visit.failed(reply.error(), 0);
-        co_return fail(std::move(reply).error());
+        co_return fail(upstream.told(std::move(reply).error()));
     }
     if (reply->status != 200) {
         Error error = upstream.wire().error_of(reply->status, reply->headers, reply->body);

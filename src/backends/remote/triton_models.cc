@@ -154,9 +154,10 @@ Awaitable<Result<http::Reply>> TritonModels::ask(http::Call call, Deadline deadl
 }
 
 Awaitable<Result<TritonModels::Card>> TritonModels::card(std::string model, Deadline deadline) {
-    Card card = known(model);
-    if (is_fresh(card)) co_return card;
-    co_return co_await read_card(std::move(model), deadline);
+    if (Card card = known(model); is_fresh(card)) co_return card;
+    auto card = co_await read_card(std::move(model), deadline);
+    if (!card) co_return fail(upstream_->told(std::move(card).error()));
+    co_return card;
 }
 
 TritonModels::Card TritonModels::known(const std::string& model) const {

@@ -200,6 +200,11 @@ Awaitable<Result<Upstream::Visit>> Upstream::visit(Deadline deadline) {
     co_return Visit(*this, *std::move(pass), *std::move(permit));
 }
 
+Error Upstream::told(Error error) const {
+    if (error.discreet.empty()) return error;
+    return std::move(error).within(options_.name).told();
+}
+
 http::Client& Upstream::client() {
     std::unique_ptr<http::Client>& client = clients_[shards_.current()];
     if (client == nullptr) {

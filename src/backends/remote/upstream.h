@@ -104,6 +104,10 @@ class Upstream {
     // "queue_timeout", or "total_timeout" where nothing is left of it for the call).
     Awaitable<Result<Visit>> visit(Deadline deadline);
 
+    // An error of its client's as our callers are told it: with our name of the server in place of
+    // its address.
+    Error told(Error error) const;
+
     // The connections of the shard this runs on.
     http::Client& client();
     // The call with the base path, the keys and the headers of the configuration.

@@ -156,7 +156,7 @@ Awaitable<Result<EmbedReply>> WorkerBackend::Impl::attempt(const EmbedRequest& r
             generation_lost = lease.generation();
             lease.broken();
         }
-        co_return fail(reply.error());
+        co_return fail(Error(reply.error()).told());
     }
     lease.answered();
     auto answer = decode_reply(*reply, request);
