@@ -61,6 +61,22 @@ TEST(Dialects, RoundRetryAfterUpToWholeSeconds) {
     EXPECT_EQ(seconds(milliseconds(1001)), 2);
 }
 
+TEST(Dialects, TellNoTokensOfVectorsThatTheyDoNotKnow) {
+    auto reply = random_reply(2, 3, 7);
+    const auto counted = [&] {
+        return json::parse(ollama::encode_embed(reply, "m", milliseconds(1)).body)
+            .as_object()
+            .contains("prompt_eval_count");
+    };
+    EXPECT_TRUE(counted());
+    reply.tokens.assign(2, 0);
+    EXPECT_FALSE(counted());
+    // Clients of this API break without a number.
+    const json::value body =
+        json::parse(openai::encode_embeddings(reply, openai::VectorFormat::Float, "m").body);
+    EXPECT_EQ(body.at("usage").at("prompt_tokens"), json::value(0));
+}
+
 TEST(Dialects, WriteFloatsThatReadBackAsTheSameBits) {
     const auto reply = random_reply(3, 384, 7);
     const json::value body =

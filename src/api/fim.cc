@@ -85,7 +85,8 @@ class Writer final : public AnswerWriter {
         if (stream_) out += ": \n\n";
     }
     void finish(const GenerateReply& reply, std::string& out) override {
-        if (!usage_.prompt_tokens) usage_ = reply.usage;
+        if (!usage_.prompt_tokens) usage_.prompt_tokens = reply.usage.prompt_tokens;
+        if (!usage_.completion_tokens) usage_.completion_tokens = reply.usage.completion_tokens;
         if (stream_) {
             append_chunk("", json::value(reason_), out);
             out += "data: [DONE]\n\n";
@@ -96,7 +97,8 @@ class Writer final : public AnswerWriter {
         answer["choices"] = json::array(
             1, json::object{
                    {"index", 0}, {"message", std::move(message)}, {"finish_reason", reason_}});
-        answer["usage"] = total();
+        // Clients of this API require the member, but nothing in it.
+        answer["usage"] = counted();
         append_json(out, answer);
     }
     void error(const Error& error, std::string& out) override {
@@ -105,10 +107,15 @@ class Writer final : public AnswerWriter {
     }
 
   private:
-    json::object total() const {
-        const std::uint64_t in = usage_.prompt_tokens.value_or(0);
-        const std::uint64_t made = usage_.completion_tokens.value_or(0);
-        return {{"prompt_tokens", in}, {"completion_tokens", made}, {"total_tokens", in + made}};
+    // As far as the backend has told.
+    json::object counted() const {
+        json::object counted;
+        const auto& in = usage_.prompt_tokens;
+        const auto& made = usage_.completion_tokens;
+        if (in) counted["prompt_tokens"] = *in;
+        if (made) counted["completion_tokens"] = *made;
+        if (in && made) counted["total_tokens"] = *in + *made;
+        return counted;
     }
     // `reason` null: there is more to come.
     void append_chunk(std::string_view text, const json::value& reason, std::string& out) {
@@ -117,7 +124,8 @@ class Writer final : public AnswerWriter {
         json::object chunk = head_;
         chunk["choices"] = json::array(
             1, json::object{{"index", 0}, {"delta", std::move(delta)}, {"finish_reason", reason}});
-        if (!reason.is_null()) chunk["usage"] = total();
+        json::object usage = reason.is_null() ? json::object() : counted();
+        if (!usage.empty()) chunk["usage"] = std::move(usage);
         out += "data: ";
         append_json(out, chunk);
         out += "\n\n";

@@ -90,8 +90,9 @@ TEST(Fim, AnswersInTheFormOfAChat) {
 }
 
 TEST(Fim, StreamsChunksWithTheUsageInTheLast) {
-    const std::string out =
-        written(R"(,"stream":true)", {kA, R"({"content":"b","stop_type":"limit"})"});
+    const std::string out = written(
+        R"(,"stream":true)", {kA, R"({"content":"b","stop_type":"limit","tokens_evaluated":5,)"
+                                  R"("tokens_predicted":2})"});
     const std::string head =
         R"("id":"fim-1","object":"chat.completion.chunk","created":7,"model":"name")";
     EXPECT_EQ(
@@ -101,9 +102,17 @@ TEST(Fim, StreamsChunksWithTheUsageInTheLast) {
                "data: {{{0},\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"b\"}},\"finish_"
                "reason\":null}}]}}\n\n"
                "data: {{{0},\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"\"}},\"finish_"
-               "reason\":\"length\"}}],\"usage\":{{\"prompt_tokens\":0,\"completion_tokens\":0,"
-               "\"total_tokens\":0}}}}\n\ndata: [DONE]\n\n",
+               "reason\":\"length\"}}],\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":2,"
+               "\"total_tokens\":7}}}}\n\ndata: [DONE]\n\n",
                head));
+}
+
+TEST(Fim, TellsNoTokensThatItDoesNotKnow) {
+    EXPECT_EQ(json::parse(written("", {kA})).at("usage"), json::value(json::object()));
+    EXPECT_FALSE(written(R"(,"stream":true)", {kA}).contains("usage"));
+    const std::string half = R"({"content":"b","stop_type":"eos","tokens_predicted":2})";
+    EXPECT_EQ(json::parse(written("", {half})).at("usage"),
+              json::value({{"completion_tokens", 2}}));
 }
 
 TEST(Fim, AnErrorStandsInTheStream) {

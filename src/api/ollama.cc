@@ -185,9 +185,12 @@ Reply encode_embed(const EmbedReply& reply, std::string_view model,
     append_integer(out, static_cast<std::int64_t>(total.count()));
     out += R"(,"load_duration":)";
     append_integer(out, static_cast<std::int64_t>(reply.load_time.count()));
-    out += R"(,"prompt_eval_count":)";
-    append_integer(out,
-                   std::accumulate(reply.tokens.begin(), reply.tokens.end(), std::uint64_t{0}));
+    const auto tokens = std::accumulate(reply.tokens.begin(), reply.tokens.end(), std::uint64_t{0});
+    // No text has none: the backend has not told.
+    if (tokens > 0 || reply.tokens.empty()) {
+        out += R"(,"prompt_eval_count":)";
+        append_integer(out, tokens);
+    }
     out += '}';
     return answer;
 }

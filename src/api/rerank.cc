@@ -143,7 +143,7 @@ void append_cohere_meta(std::string& out, const RerankReply& reply, std::string_
     out += R"("meta":{"api_version":{"version":)";
     append_text(out, version);
     append_after(out, R"(},"billed_units":{"search_units":)", (reply.scores.size() + 99) / 100);
-    append_after(out, R"(},"tokens":{"input_tokens":)", reply.tokens);
+    if (reply.tokens > 0) append_after(out, R"(},"tokens":{"input_tokens":)", reply.tokens);
     out += "}}";
 }
 
@@ -152,9 +152,11 @@ Reply encode_named(const RerankReply& reply, const RerankCall& call, std::string
     std::string& out = answer.body;
     append_text(out, call.request.model);
     out += R"(,"object":"list",)";
-    append_after(out, R"("usage":{"prompt_tokens":)", reply.tokens);
-    append_after(out, R"(,"total_tokens":)", reply.tokens);
-    out += "},";
+    if (reply.tokens > 0) {
+        append_after(out, R"("usage":{"prompt_tokens":)", reply.tokens);
+        append_after(out, R"(,"total_tokens":)", reply.tokens);
+        out += "},";
+    }
     append_results(out, reply, call);
     out += R"(,"id":)";
     append_text(out, id);

@@ -205,6 +205,19 @@ TEST(Rerank, AnswersCoheresSecondVersion) {
     EXPECT_EQ(answer.at("meta").at("tokens").at("input_tokens").as_int64(), 21);
 }
 
+TEST(Rerank, TellsNoTokensThatItDoesNotKnow) {
+    RerankReply scores = sample_scores();
+    scores.tokens = 0;
+    for (const RerankShape shape : {RerankShape::Jina, RerankShape::Cohere}) {
+        const json::value answer = json::parse(
+            encode_rerank(scores, call_of(documents_body(R"(,"model":"m")"), shape), shape, "id-1")
+                .body);
+        EXPECT_FALSE(answer.as_object().contains("usage"));
+        EXPECT_FALSE(answer.at("meta").as_object().contains("tokens"));
+        EXPECT_EQ(answer.at("meta").at("billed_units").at("search_units").as_int64(), 1);
+    }
+}
+
 TEST(Rerank, AnswersTeiWithABareList) {
     const json::value plain = reranked(texts_body(""), RerankShape::Tei);
     ASSERT_EQ(plain.as_array().size(), 3U);

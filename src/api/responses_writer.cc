@@ -100,11 +100,12 @@ std::int64_t number_of_call(const json::object& call) {
     return index != nullptr && index->is_int64() ? index->get_int64() : 0;
 }
 
+// All of it or, where the backend did not tell all, nothing: this API has no half.
 json::value usage_of(const inference::Usage& usage) {
-    if (!usage.prompt_tokens && !usage.completion_tokens) return nullptr;
-    const std::uint64_t in = usage.prompt_tokens.value_or(0);
-    const std::uint64_t out = usage.completion_tokens.value_or(0);
-    // Clients require every member, also where nobody counted: then it is 0.
+    if (!usage.prompt_tokens || !usage.completion_tokens) return nullptr;
+    const std::uint64_t in = *usage.prompt_tokens;
+    const std::uint64_t out = *usage.completion_tokens;
+    // Clients require the details too, also where nobody counted: then they are 0.
     return {{"input_tokens", in},
             {"input_tokens_details",
              {{"cached_tokens", usage.cached_tokens.value_or(0)},

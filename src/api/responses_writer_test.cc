@@ -331,5 +331,17 @@ TEST(ResponsesWriter, TakesTheUsageOfTheReplyWhereNoEventHadOne) {
     EXPECT_EQ(json::parse(out).at("usage").at("total_tokens"), json::value(7));
 }
 
+TEST(ResponsesWriter, HasNoUsageWhereNotAllOfItIsKnown) {
+    for (const bool half : {false, true}) {
+        const auto writer = writer_for(asked_with(""));
+        std::string out;
+        ASSERT_TRUE(writer->event(json::parse(kHel).as_object(), out));
+        inference::GenerateReply reply;
+        if (half) reply.usage.completion_tokens = 4;
+        writer->finish(reply, out);
+        EXPECT_TRUE(json::parse(out).at("usage").is_null()) << out;
+    }
+}
+
 }  // namespace
 }  // namespace hearth::api::responses

@@ -47,7 +47,9 @@ void set_counts(json::object& to, std::int64_t prompt, std::int64_t cached,
                 std::int64_t completion) {
     set_count(to, "prompt_tokens", prompt);
     set_count(to, "completion_tokens", completion);
-    to["total_tokens"] = prompt + completion;
+    if (to.contains("prompt_tokens") && to.contains("completion_tokens")) {
+        to["total_tokens"] = prompt + completion;
+    }
     json::value* details = to.if_contains(kDetails);
     if (details != nullptr && details->is_object()) {
         set_count(details->get_object(), "cached_tokens", cached);

@@ -54,6 +54,16 @@ TEST(UsageTotal, WhatIsToldOfAllTakesThePlaceOfWhatWasToldOfEach) {
     EXPECT_EQ(total_of({of_choice(0, 5, 1), of_choice(1, 5, 2), of_none(5, 3)}, 2), "5+3=8");
 }
 
+TEST(UsageTotal, AddsNoTokensThatItDoesNotKnow) {
+    UsageTotal usage;
+    for (const std::int64_t choice : {0, 1}) {
+        usage.add({{"choices", json::array{json::object{{"index", choice}}}},
+                   {"usage", {{"completion_tokens", 2}}}},
+                  2);
+    }
+    EXPECT_EQ(json::value(usage.total()), json::value({{"completion_tokens", 4}}));
+}
+
 TEST(UsageTotal, TheDetailsOfTheLastCountStay) {
     UsageTotal usage;
     usage.add({{"usage", {{"prompt_tokens", 1}}}}, 1);

@@ -38,7 +38,8 @@ struct EmbedReply {
     std::string backend;  // which of several did; empty: there is one
     std::size_t dimension = 0;
     std::vector<float> vectors;         // [count, dimension] row-major, in the order of inputs
-    std::vector<std::uint32_t> tokens;  // per input, special tokens included, after a cut
+    std::vector<std::uint32_t> tokens;  // per input, special tokens included, after a cut; all 0:
+                                        // not told
     std::chrono::nanoseconds load_time{0};
     std::chrono::nanoseconds queue_time{0};
     std::chrono::nanoseconds compute_time{0};
