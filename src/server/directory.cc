@@ -22,6 +22,7 @@ models::Model model_of(const ServedElsewhere& served, const std::string& backend
     model.format = "remote";
     // Of whatever it is there: clients only compare it.
     model.digest = sha256_hex(backend + "\n" + served.facts.name);
+    model.modified_unix_ns = served.created_unix * 1'000'000'000;
     model.context_length = served.facts.context_length.value_or(0);
     model.capabilities = served.facts.capabilities;
     return model;

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <boost/json.hpp>
+#include <ctime>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -25,9 +27,11 @@ class ListingServer {
     explicit ListingServer(std::vector<std::string> models) : models_(std::move(models)) {}
 
     const std::string& address() const { return server_.address(); }
-    void list(std::vector<std::string> models) {
+    // `more`: members of each, behind the first.
+    void list(std::vector<std::string> models, std::string more = "") {
         const std::scoped_lock lock(mutex_);
         models_ = std::move(models);
+        more_ = std::move(more);
     }
     void fail(bool fails) { fails_ = fails; }
     int calls() const { return calls_; }  // those for its list are none
@@ -59,13 +63,14 @@ class ListingServer {
         const std::scoped_lock lock(mutex_);
         std::string data;
         for (const std::string& model : models_) {
-            data += format(R"({}{{"id":"{}"}})", data.empty() ? "" : ",", model);
+            data += format(R"({}{{"id":"{}"{}}})", data.empty() ? "" : ",", model, more_);
         }
         return format(R"({{"data":[{}]}})", data);
     }
 
     mutable std::mutex mutex_;
     std::vector<std::string> models_;
+    std::string more_;
     std::atomic<bool> fails_ = false;
     std::atomic<int> calls_ = 0;
     // The last: its threads use the others.
@@ -201,6 +206,32 @@ TEST_F(DirectoryTest, AModelThatAllServersDropIsGone) {
     b_.list({"x"});
     EXPECT_TRUE(eventually([&] { return route("m") == nullptr; }));
     EXPECT_FALSE(knows("m"));
+}
+
+TEST_F(DirectoryTest, AModelIsThereSinceItsServerSaysOrItWasListed) {
+    const std::int64_t begun = std::time(nullptr);
+    a_.list({"told"}, R"(,"created":1750000000)");
+    config_.backends["b"].models = {"named=m"};
+    apply();
+    const auto since = [&](const std::string& name) {
+        return on_shard(1, [&] {
+            const auto view = directory_.view();
+            const models::Model* model = view->find(name);
+            return model != nullptr ? model->modified_unix_ns / 1'000'000'000 : -1;
+        });
+    };
+    EXPECT_EQ(since("told"), 1'750'000'000);
+    const std::int64_t first = since("x");
+    EXPECT_GE(first, begun);
+    EXPECT_LE(first, std::time(nullptr));
+    EXPECT_GE(since("named"), begun);
+    // Some servers say the time of the call.
+    a_.list({"told", "more"}, R"(,"created":1750000099)");
+    c_.list({"x", "y"});
+    ASSERT_TRUE(eventually([&] { return knows("more") && knows("y"); }));
+    EXPECT_EQ(since("told"), 1'750'000'000);
+    EXPECT_EQ(since("more"), 1'750'000'099);
+    EXPECT_EQ(since("x"), first);
 }
 
 // Any name behind that of a server without a list of its own goes there.

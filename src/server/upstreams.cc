@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <ctime>
 #include <future>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "base/format.h"
@@ -46,8 +48,26 @@ bool same(const std::vector<ServedElsewhere>& a, const std::vector<ServedElsewhe
     return std::ranges::equal(a, b, [](const ServedElsewhere& x, const ServedElsewhere& y) {
         return x.name == y.name && x.facts.name == y.facts.name &&
                x.facts.context_length == y.facts.context_length &&
-               x.facts.capabilities == y.facts.capabilities;
+               x.facts.capabilities == y.facts.capabilities && x.created_unix == y.created_unix;
     });
+}
+
+// Of what servers of OpenAI's API say the first counts: many take the time of the call. A model of
+// which its server says nothing is there since it was first listed.
+void settle_times(const UpstreamPlan& plan, const std::vector<ServedElsewhere>& before,
+                  std::vector<ServedElsewhere>& models) {
+    std::unordered_map<std::string_view, const ServedElsewhere*> known;
+    for (const ServedElsewhere& one : before) known[one.name] = &one;
+    const std::int64_t now = std::time(nullptr);
+    for (ServedElsewhere& one : models) {
+        const auto found = known.find(one.name);
+        const ServedElsewhere* earlier = found != known.end() ? found->second : nullptr;
+        auto& told = one.facts.created_unix;
+        if (earlier != nullptr && earlier->facts.created_unix) {
+            if (!told || plan.options.kind == "openai") told = earlier->facts.created_unix;
+        }
+        one.created_unix = told.value_or(earlier != nullptr ? earlier->created_unix : now);
+    }
 }
 
 }  // namespace
@@ -62,7 +82,8 @@ struct Upstreams::Impl {
 
     Awaitable<void> watch(std::size_t index);
     void note(std::size_t index, Standing standing);
-    void publish(std::size_t index, std::vector<ServedElsewhere> models);
+    void publish(std::size_t index, const UpstreamPlan& plan,
+                 std::vector<remote::RemoteModel> listed);
 
     runtime::Shards& shards;
     std::vector<Member> members;
@@ -85,7 +106,7 @@ Upstreams::Upstreams(runtime::Shards& shards, metrics::Registry& registry,
             shards, plan.options, remote::make_wire(plan.options.kind, plan.openai),
             remote::UpstreamMetrics(registry, name));
         // What is configured by name need not be listed to be served.
-        if (!plan.names.empty()) impl_->publish(i, offered(plan, {}));
+        if (!plan.names.empty()) impl_->publish(i, plan, {});
         auto triton = plan.triton ? std::make_shared<remote::TritonModels>(
                                         upstream, *std::exchange(plan.triton, std::nullopt))
                                   : nullptr;
@@ -102,9 +123,12 @@ std::shared_ptr<const Upstreams::Lists> Upstreams::lists() const { return impl_-
 
 std::uint64_t Upstreams::lists_version() const { return impl_->lists.version(); }
 
-void Upstreams::Impl::publish(std::size_t index, std::vector<ServedElsewhere> models) {
+void Upstreams::Impl::publish(std::size_t index, const UpstreamPlan& plan,
+                              std::vector<remote::RemoteModel> listed) {
+    std::vector<ServedElsewhere> models = offered(plan, std::move(listed));
     const MutexLock lock(mutex);
     const auto now = lists.value();
+    settle_times(plan, now->of_member[index], models);
     if (same(now->of_member[index], models)) return;
     auto next = std::make_shared<Lists>(*now);
     next->of_member[index] = std::move(models);
@@ -147,7 +171,7 @@ Awaitable<void> Upstreams::Impl::watch(std::size_t index) {
         const auto took = Clock::now() - asked;
         const bool up = listed.has_value();
         const std::string reason = up ? std::string() : listed.error().message;
-        if (up) publish(index, offered(member.plan, std::move(listed->models)));
+        if (up) publish(index, member.plan, std::move(listed->models));
         const bool has_news = up && listed->problem != problem;
         if (up) problem = std::move(listed->problem);
         if (has_news && !problem.empty()) {

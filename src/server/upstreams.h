@@ -19,6 +19,7 @@ namespace hearth::server {
 struct ServedElsewhere {
     std::string name;           // to our callers
     remote::RemoteModel facts;  // with the server's own name of it
+    std::int64_t created_unix = 0;
 };
 
 // The servers elsewhere, and what each serves as far as it has said. Their lists are asked for

@@ -203,12 +203,13 @@ TEST(AnthropicWire, ToolCallsHaveABound) {
 
 TEST(AnthropicWire, ListsItsModels) {
     const auto models = make_anthropic_wire()->listed(R"({"data":[
-        {"type":"model","id":"claude-x","max_input_tokens":200000,
+        {"type":"model","id":"claude-x","max_input_tokens":200000,"created_at":"2026-11-21T03:25:00Z",
          "capabilities":{"image_input":{"supported":true},"thinking":{"supported":false}}},
         {"id":"plain"}, {}],"has_more":false})");
     ASSERT_TRUE(models);
     ASSERT_EQ(models->size(), 2U);
     EXPECT_EQ((*models)[0].context_length, 200000U);
+    EXPECT_EQ((*models)[0].created_unix, 1'795'231'500);
     EXPECT_EQ((*models)[0].capabilities,
               (std::vector<std::string>{"completion", "tools", "vision"}));
     EXPECT_FALSE((*models)[1].context_length);

@@ -38,7 +38,8 @@ bool supports(const json::object& capabilities, std::string_view name) {
 RemoteModel read_claude(const json::object& model) {
     RemoteModel out{.name = std::string(text_at(model, "id")),
                     .context_length = count_at(model, "max_input_tokens"),
-                    .capabilities = {"completion", "tools"}};
+                    .capabilities = {"completion", "tools"},
+                    .created_unix = moment_at(model, "created_at")};
     if (const json::object* capabilities = object_at(model, "capabilities")) {
         if (supports(*capabilities, "image_input")) out.capabilities.emplace_back("vision");
         if (supports(*capabilities, "thinking")) out.capabilities.emplace_back("thinking");

@@ -4,6 +4,7 @@
 
 #include "backends/remote/ollama_request.h"
 #include "backends/remote/wire_test_util.h"
+#include "base/format.h"
 
 namespace hearth::remote {
 namespace {
@@ -166,6 +167,25 @@ TEST(OllamaWire, WhatIsNotCountedIsNotTold) {
     EXPECT_EQ(events.back().at("usage"), json::value({{"completion_tokens", 4}}));
 }
 
+TEST(OllamaWire, ReadsWhenAModelWasChanged) {
+    const auto changed = [](std::string_view text) {
+        const auto models = make_ollama_wire()->listed(
+            format(R"({{"models":[{{"name":"a","modified_at":{}}}]}})", text));
+        return models ? models->front().created_unix : std::nullopt;
+    };
+    EXPECT_EQ(changed(R"("2026-11-21T03:25:00Z")"), 1'795'231'500);
+    EXPECT_EQ(changed(R"("2026-11-21T05:25:00.123456789+02:00")"), 1'795'231'500);
+    EXPECT_EQ(changed(R"("2026-11-20 22:25:00-05:00")"), 1'795'231'500);
+    EXPECT_EQ(changed("1795231500"), 1'795'231'500);
+    for (const char* none :
+         {"0", "-5", "1e18", "null", "[]", R"("")", R"("0001-01-01T00:00:00Z")",
+          R"("2026-02-30T03:25:00Z")", R"("2026-11-21T24:00:00Z")", R"("2026-11-21T03:25:00")",
+          R"("2026-11-21T03:25:00+02")", R"("2026-11-21T03:25:00Zz")", R"("2026-1-21T03:25:00Z")",
+          R"("-026-11-21T03:25:00Z")", R"("2026-11-21")", R"("9999-11-21T03:25:00Z")"}) {
+        EXPECT_FALSE(changed(none)) << none;
+    }
+}
+
 TEST(OllamaWire, ListsItsModels) {
     const auto wire = make_ollama_wire();
     EXPECT_EQ(wire->list_models().target, "/api/tags");
@@ -175,6 +195,7 @@ TEST(OllamaWire, ListsItsModels) {
         {"name":"old"},{"size":1}]})");
     ASSERT_TRUE(models);
     ASSERT_EQ(models->size(), 2U);
+    EXPECT_FALSE((*models)[1].created_unix);
     EXPECT_EQ((*models)[0].name, "a:latest");
     EXPECT_EQ((*models)[0].context_length, 8192U);
     EXPECT_EQ((*models)[0].capabilities.size(), 2U);

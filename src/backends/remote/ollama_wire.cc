@@ -65,7 +65,10 @@ std::chrono::nanoseconds time_at(const json::object& from, std::string_view name
 }
 
 RemoteModel read_tag(const json::object& tag, std::string_view name) {
-    RemoteModel model{.name = std::string(name), .context_length = {}, .capabilities = {}};
+    RemoteModel model{.name = std::string(name),
+                      .context_length = {},
+                      .capabilities = {},
+                      .created_unix = moment_at(tag, "modified_at")};
     if (const json::object* details = object_at(tag, "details")) {
         if (const auto length = count_at(*details, "context_length"); length && *length > 0) {
             model.context_length = length;

@@ -161,7 +161,7 @@ TEST(OpenaiWire, ListsModelsOfSeveralServers) {
     const auto wire = make_openai_wire();
     EXPECT_EQ(wire->list_models().target, "/v1/models");
     const auto models = wire->listed(R"({"object":"list","data":[
-        {"id":"vllm/a","max_model_len":32768},
+        {"id":"vllm/a","max_model_len":32768,"created":1750000000},
         {"id":"llama","meta":{"n_ctx":0,"n_ctx_train":4096}},
         {"id":"studio","type":"embeddings","max_context_length":512},
         {"id":"vision","type":"vlm"},
@@ -175,6 +175,8 @@ TEST(OpenaiWire, ListsModelsOfSeveralServers) {
     EXPECT_EQ((*models)[3].capabilities, (std::vector<std::string>{"completion", "vision"}));
     EXPECT_EQ((*models)[4].capabilities, (std::vector<std::string>{"completion", "tools"}));
     EXPECT_FALSE((*models)[4].context_length);
+    EXPECT_EQ((*models)[0].created_unix, 1'750'000'000);
+    EXPECT_FALSE((*models)[1].created_unix);
     EXPECT_FALSE(wire->listed("{}"));
     EXPECT_FALSE(wire->listed("[]"));
 }

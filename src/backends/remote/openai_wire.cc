@@ -270,7 +270,8 @@ class OpenaiWire final : public Wire {
             if (model == nullptr || text_at(*model, "id").empty()) continue;
             models.push_back({.name = std::string(text_at(*model, "id")),
                               .context_length = listed_context(*model),
-                              .capabilities = listed_capabilities(*model)});
+                              .capabilities = listed_capabilities(*model),
+                              .created_unix = moment_at(*model, "created")});
         }
         return models;
     }

@@ -30,6 +30,7 @@ struct RemoteModel {
     std::optional<std::uint64_t> context_length;
     // In Ollama's words: completion, tools, insert, vision, embedding, thinking.
     std::vector<std::string> capabilities;
+    std::optional<std::int64_t> created_unix = {};  // or when it was last changed
 };
 
 // What one answer of an upstream says so far. Not thread-safe. Bounds: an event of 16 MiB, 1,024

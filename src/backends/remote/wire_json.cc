@@ -1,8 +1,10 @@
 #include "backends/remote/wire_json.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -24,6 +26,64 @@ void append_double(std::string& out, double number) {
     char buffer[32];
     const auto end = std::to_chars(buffer, buffer + sizeof(buffer), number);
     out.append(buffer, end.ptr);
+}
+
+// The next `digits` of a text; nothing where they are not all there.
+std::optional<int> take_number(std::string_view& text, std::size_t digits) {
+    int number = 0;
+    const std::string_view part = text.substr(0, digits);
+    const auto end = std::from_chars(part.data(), part.data() + part.size(), number);
+    const bool whole = part.size() == digits && part.front() != '-' && end.ec == std::errc{} &&
+                       end.ptr == part.data() + part.size();
+    if (!whole) return std::nullopt;
+    text.remove_prefix(digits);
+    return number;
+}
+
+bool take_mark(std::string_view& text, std::string_view marks) {
+    if (text.empty() || !marks.contains(text.front())) return false;
+    text.remove_prefix(1);
+    return true;
+}
+
+// "T03:25:00" or "+02:00", without its first character: seconds.
+std::optional<std::int64_t> take_clock(std::string_view& text, bool with_seconds) {
+    const auto hours = take_number(text, 2);
+    if (!hours || !take_mark(text, ":")) return std::nullopt;
+    const auto minutes = take_number(text, 2);
+    if (!minutes || *hours > 23 || *minutes > 59) return std::nullopt;
+    const std::int64_t seconds = 3600LL * *hours + 60LL * *minutes;
+    if (!with_seconds) return seconds;
+    if (!take_mark(text, ":")) return std::nullopt;
+    const auto rest = take_number(text, 2);
+    if (!rest || *rest > 60) return std::nullopt;
+    return seconds + *rest;
+}
+
+// RFC 3339, section 5.6: "2026-11-21T03:25:00.123+02:00".
+std::optional<std::int64_t> parse_moment(std::string_view text) {
+    using namespace std::chrono;
+    const auto years = take_number(text, 4);
+    if (!years || !take_mark(text, "-")) return std::nullopt;
+    const auto months = take_number(text, 2);
+    if (!months || !take_mark(text, "-")) return std::nullopt;
+    const auto days = take_number(text, 2);
+    if (!days || !take_mark(text, "Tt ")) return std::nullopt;
+    const year_month_day date{year(*years), month(static_cast<unsigned>(*months)),
+                              day(static_cast<unsigned>(*days))};
+    const auto time = take_clock(text, true);
+    if (!date.ok() || !time) return std::nullopt;
+    if (take_mark(text, ".")) {
+        text.remove_prefix(std::min(text.find_first_not_of("0123456789"), text.size()));
+    }
+    const std::int64_t here =
+        duration_cast<seconds>(sys_days(date).time_since_epoch()).count() + *time;
+    if (text == "Z" || text == "z") return here;
+    const bool east = text.starts_with('+');
+    if (!take_mark(text, "+-")) return std::nullopt;
+    const auto offset = take_clock(text, false);
+    if (!offset || !text.empty()) return std::nullopt;
+    return east ? here - *offset : here + *offset;
 }
 
 // Recursive: as deep as the value, which was parsed and so is at most 64 levels deep.
@@ -93,6 +153,14 @@ std::optional<std::uint64_t> count_at(const json::object& from, std::string_view
     const auto number = value->to_number<double>();
     if (!(number >= 0 && number <= kCountMax)) return std::nullopt;
     return static_cast<std::uint64_t>(number);
+}
+
+std::optional<std::int64_t> moment_at(const json::object& from, std::string_view name) {
+    constexpr std::int64_t kMost = 7'258'118'400;  // of 2200
+    const auto count = count_at(from, name);
+    const auto told = count ? std::optional(static_cast<std::int64_t>(*count))
+                            : parse_moment(text_at(from, name));
+    return told && *told > 0 && *told < kMost ? told : std::nullopt;
 }
 
 Result<json::object> read_answer(std::string_view text) {

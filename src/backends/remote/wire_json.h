@@ -23,6 +23,8 @@ std::string_view text_at(const boost::json::object& from, std::string_view name)
 bool flag_at(const boost::json::object& from, std::string_view name, bool otherwise = false);
 // A whole number from 0 to 10^15.
 std::optional<std::uint64_t> count_at(const boost::json::object& from, std::string_view name);
+// A moment after 1970 and before 2200 as seconds since then: a number of them, or RFC 3339's text.
+std::optional<std::int64_t> moment_at(const boost::json::object& from, std::string_view name);
 
 // Whether the text is a JSON object of which `judge` thinks well, told its members of these names.
 bool is_object_with(std::string_view text, std::span<const std::string_view> names,
