@@ -34,6 +34,13 @@ std::string architecture(const Model& model) {
     return name;
 }
 
+bool is_elsewhere(const Model& model) { return model.home == models::Home::Elsewhere; }
+
+// Of a model elsewhere little is known, and what is not is no 0.
+bool is_known(const Model& model, std::uint64_t number) {
+    return number > 0 || !is_elsewhere(model);
+}
+
 bool has_projector(const Model& model) { return model.gguf && !model.gguf->projector.empty(); }
 
 // Of a store's model that of its manifest: by it clients see that a model has changed.
@@ -61,13 +68,16 @@ void append_details(std::string& out, const Model& model) {
     append_strings(out, has_projector(model) ? std::vector<std::string>{family, "clip"}
                                              : std::vector<std::string>{family});
     out += R"(,"parameter_size":)";
-    append_text(out, parameter_size(model.parameters));
+    append_text(out, is_known(model, model.parameters) ? parameter_size(model.parameters) : "");
     out += R"(,"quantization_level":)";
     append_text(out, model.precision);
-    out += R"(,"context_length":)";
-    append_integer(out, static_cast<std::uint64_t>(model.context_length));
-    out += R"(,"embedding_length":)";
-    append_integer(out, static_cast<std::uint64_t>(model.embedding_length));
+    const auto append_length = [&](std::string_view name, std::size_t length) {
+        if (!is_known(model, length)) return;
+        out += format(R"(,"{}":)", name);
+        append_integer(out, static_cast<std::uint64_t>(length));
+    };
+    append_length("context_length", model.context_length);
+    append_length("embedding_length", model.embedding_length);
     out += '}';
 }
 
@@ -141,15 +151,18 @@ void append_encoder_info(Info& info, const models::EncoderConfig& encoder) {
 // texts by it.
 void append_model_info(std::string& out, const Model& model) {
     Info info(out, architecture(model));
-    info.general("parameter_count", model.parameters);
-    info.size("context_length", model.context_length);
-    info.size("embedding_length", model.embedding_length);
-    if (!model.gguf) append_encoder_info(info, model.encoder);
+    if (is_known(model, model.parameters)) info.general("parameter_count", model.parameters);
+    if (is_known(model, model.context_length)) info.size("context_length", model.context_length);
+    if (is_known(model, model.embedding_length)) {
+        info.size("embedding_length", model.embedding_length);
+    }
+    if (!model.gguf && !is_elsewhere(model)) append_encoder_info(info, model.encoder);
     info.finish();
 }
 
 // A store's own template is shown and not run, the file's is run.
 std::string prompt_template_of(const Model& model, const GgufInfo& info) {
+    if (is_elsewhere(model)) return {};
     if (model.gguf && !model.gguf->ollama_template.empty()) return model.gguf->ollama_template;
     return info.chat_template.empty() ? "{{ .Prompt }}" : info.chat_template;
 }

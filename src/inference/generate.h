@@ -120,13 +120,15 @@ struct GenerateReply {
     std::chrono::nanoseconds load_time{0};
 };
 
-// Questions about a model that generate nothing, in the words of llama-server's route of that name.
+// Questions about a model that generate nothing, in the words of llama-server's route of that name
+// where none other are given.
 enum class Inquiry : std::uint8_t {
     Tokenize,
     Detokenize,
     ApplyTemplate,
     CountTokens,  // of a chat's prompt, images included: the body of Operation::Chat
     Properties,
+    Describe,  // of a model elsewhere, in the words of Ollama's /api/show: "verbose" or nothing
 };
 
 struct InquiryRequest {

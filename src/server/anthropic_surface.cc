@@ -100,9 +100,8 @@ Result<api::Reply> list_models(const Gateway& gateway, std::string_view query) {
 }
 
 Result<api::Reply> show_model(const Gateway& gateway, std::string_view name) {
-    const auto view = gateway.directory.view();
-    const models::Model* model = view->find(name);
-    if (model == nullptr) return fail(unknown_model(name));
+    const auto model = gateway.directory.find(name);
+    if (!model) return fail(unknown_model(name));
     return anthropic::encode_model(*model);
 }
 

@@ -55,7 +55,6 @@ bool same_model(std::string_view a, std::string_view b) {
 
 std::string name_key(std::string_view name) { return models::lower_case(without_latest(name)); }
 
-// "qwen:7b" without ":7b"; a colon before a slash is a port's.
 std::string_view without_tag(std::string_view name) {
     const std::size_t colon = name.rfind(':');
     if (colon == std::string_view::npos || name.find('/', colon) != std::string_view::npos) {

@@ -32,6 +32,8 @@ struct Candidates {
 // Equal for names that mean one model: without regard to case, with or without ":latest".
 std::string name_key(std::string_view name);
 bool same_model(std::string_view a, std::string_view b);
+// "qwen:7b" without ":7b"; a colon before a slash is a port's.
+std::string_view without_tag(std::string_view name);
 // What stands behind an alias, at most 8 of them in a row; another name is itself.
 std::string resolved(const Config& config, std::string_view name);
 // nullptr: the map does not have it.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <optional>
 
 #include "base/format.h"
 #include "base/hash.h"
@@ -94,6 +93,16 @@ const std::vector<std::string>* defaults_of(const Config& config, std::string_vi
     return find_name(config.defaults, resolved(config, name));
 }
 
+// A name without tag means the one that is there.
+const models::Model* find_meant(const Directory::View& view, std::string_view name) {
+    if (const models::Model* found = view.find(name)) return found;
+    for (const models::Model& model : view.models) {
+        const bool elsewhere = model.home == models::Home::Elsewhere;
+        if (elsewhere && same_model(without_tag(model.name), name)) return &model;
+    }
+    return nullptr;
+}
+
 }  // namespace
 
 const models::Model* Directory::View::find(std::string_view name) const {
@@ -166,6 +175,16 @@ Directory::Seen& Directory::seen() const {
 }
 
 std::shared_ptr<const Directory::View> Directory::view() const { return seen().view; }
+
+std::optional<models::Model> Directory::find(std::string_view name) const {
+    const State& state = *seen().state;
+    const std::string behind = resolved(*state.config, name);
+    const models::Model* known = state.view->find(name);
+    if (known == nullptr) known = find_meant(*state.view, behind);
+    auto found = known != nullptr ? std::optional(*known) : of_member(state.candidates(), behind);
+    if (found && known == nullptr) found->name = name;
+    return found;
+}
 
 void Directory::apply_defaults(inference::GenerateRequest& request) const {
     const Config& config = *seen().state->config;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -52,6 +53,9 @@ class Directory {
         const models::Model* find(std::string_view name) const;
     };
     std::shared_ptr<const View> view() const;
+
+    // As the view, and under "BACKEND/MODEL" and without a tag too. Nothing: unknown.
+    std::optional<models::Model> find(std::string_view name) const;
 
     // Errors: NotFound (reason "model_not_found").
     Result<TargetPtr> route(std::string_view name) const;

@@ -234,6 +234,24 @@ TEST_F(DirectoryTest, AModelIsThereSinceItsServerSaysOrItWasListed) {
     EXPECT_EQ(since("x"), first);
 }
 
+TEST_F(DirectoryTest, FindsAModelUnderEveryNameItIsCalledBy) {
+    c_.list({"qwen:7b"});
+    config_.aliases["mine"] = {"c/qwen:7b"};
+    apply();
+    const auto found = [&](const std::string& name) {
+        return on_shard(0, [&] {
+            const auto model = directory_.find(name);
+            return model ? model->name : "none";
+        });
+    };
+    EXPECT_EQ(found("QWEN:7B"), "qwen:7b");
+    EXPECT_EQ(found("qwen"), "qwen:7b");
+    EXPECT_EQ(found("c/qwen:7b"), "c/qwen:7b");
+    EXPECT_EQ(found("mine"), "mine");
+    EXPECT_EQ(found("c/other"), "none");
+    EXPECT_EQ(found("other"), "none");
+}
+
 // Any name behind that of a server without a list of its own goes there.
 TEST_F(DirectoryTest, NamesWithoutEndAreForgotten) {
     apply();

@@ -1,3 +1,7 @@
+#include <boost/json.hpp>
+#include <optional>
+#include <utility>
+
 #include "api/gguf_info.h"
 #include "api/ollama.h"
 #include "models/gguf.h"
@@ -32,6 +36,20 @@ api::Reply show(const models::Model& model, bool verbose) {
     if (!model.gguf) return ollama::encode_show(model);
     return ollama::encode_show(model, describe(model.gguf->file, verbose),
                                describe(model.gguf->projector, false));
+}
+
+// What its server says of it, or where that has no such words, what is known here.
+Awaitable<Result<api::Reply>> show_elsewhere(const Gateway& gateway, ollama::ShowCall call,
+                                             std::optional<models::Model> known) {
+    inference::InquiryRequest request{.model = call.model,
+                                      .inquiry = inference::Inquiry::Describe,
+                                      .body = {{"verbose", call.verbose}}};
+    auto told = co_await gateway.serve.inquire(std::move(request),
+                                               Deadline::after(gateway.config.server.request_time));
+    if (told) co_return api::Reply{.body = boost::json::serialize(*told)};
+    if (told.error().code != Code::Unsupported) co_return fail(std::move(told).error());
+    if (!known) co_return fail(unknown_model(call.model));
+    co_return ollama::encode_show(*known);
 }
 
 }  // namespace
@@ -73,14 +91,16 @@ Awaitable<void> ollama_show(const Gateway& gateway, http::Exchange& exchange) {
         co_await answer(exchange, ollama::encode_error(call.error()));
         co_return;
     }
-    const auto view = gateway.directory.view();
-    const auto* model = view->find(call->model);
-    if (model == nullptr) {
-        co_await answer(exchange, ollama::encode_error(unknown_model(call->model)));
-        co_return;
+    auto model = gateway.directory.find(call->model);
+    Result<api::Reply> reply = api::Reply();
+    if (model && model->home != models::Home::Elsewhere) {
+        reply = co_await gateway.store.read<api::Reply>(
+            [model = *std::move(model), verbose = call->verbose]() -> Result<api::Reply> {
+                return show(model, verbose);
+            });
+    } else {
+        reply = co_await show_elsewhere(gateway, *call, std::move(model));
     }
-    auto reply = co_await gateway.store.read<api::Reply>(
-        [model, verbose = call->verbose]() -> Result<api::Reply> { return show(*model, verbose); });
     co_await answer(exchange, reply ? *std::move(reply) : ollama::encode_error(reply.error()));
 }
 

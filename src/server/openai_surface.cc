@@ -45,10 +45,8 @@ Awaitable<void> openai_model(const Gateway& gateway, http::Exchange& exchange) {
         co_return;
     }
     const std::string name = exchange.request().path.substr(kModelPath.size());
-    const auto view = gateway.directory.view();
-    const auto* model = view->find(name);
-    auto reply =
-        model != nullptr ? openai::encode_model(*model) : openai::encode_error(unknown_model(name));
+    const auto model = gateway.directory.find(name);
+    auto reply = model ? openai::encode_model(*model) : openai::encode_error(unknown_model(name));
     co_await answer(exchange, std::move(reply));
 }
 

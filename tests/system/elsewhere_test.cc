@@ -63,6 +63,34 @@ TEST_F(ElsewhereTest, ModelsAreListedAndNamedOnce) {
     EXPECT_EQ(status("nobody"), 404);
 }
 
+TEST_F(ElsewhereTest, AModelIsShownByItsServerOrAsFarAsItIsKnown) {
+    const auto show = [](const ServerProcess& server, std::string_view model) {
+        return post(server.address(), "/api/show", json::serialize(json::object{{"model", model}}));
+    };
+    const Reply theirs = show(far_, "tiny-text:q8_0");
+    for (const char* name : {"l/tiny-text:q8_0", "l/tiny-text"}) {
+        const Reply told = show(near_, name);
+        ASSERT_EQ(told.status, 200) << told.body;
+        EXPECT_EQ(told.json(), theirs.json()) << name;
+    }
+    for (const char* name : {"o/tiny-text:q8_0", "a/tiny-text:q8_0"}) {
+        const Reply known = show(near_, name);
+        ASSERT_EQ(known.status, 200) << known.body;
+        const json::value shown = known.json();
+        EXPECT_EQ(shown.at("details").at("format"), json::value("remote"));
+        EXPECT_EQ(shown.at("model_info").as_object().contains("general.architecture"), true);
+        for (const char* unknown : {"parameter_count", "embedding_length", "block_count"}) {
+            EXPECT_FALSE(known.body.contains(unknown)) << unknown << "\n" << known.body;
+        }
+    }
+    // The server that has its own words answers where several share a name.
+    EXPECT_EQ(show(near_, "tiny-text").json().at("model_info"), theirs.json().at("model_info"));
+    EXPECT_EQ(show(near_, "nobody").status, 404);
+    EXPECT_EQ(show(near_, "o/nobody").status, 404);
+    EXPECT_EQ(show(near_, "l/nobody").status, 404);
+    EXPECT_EQ(get(near_.address(), "/v1/models/o/tiny-text:q8_0").status, 200);
+}
+
 TEST_F(ElsewhereTest, AServerThatDiesInAStreamEndsItWithAnError) {
     const std::string body =
         R"({"model":"o/tiny-text:q8_0","stream":true,"messages":[{"role":"user","content":"hi"}],)"

@@ -144,6 +144,9 @@ class OllamaWire final : public Wire {
         return models;
     }
     http::Call probe() const override { return read_call("/api/version"); }
+    std::optional<http::Call> describe(std::string_view model, bool verbose) const override {
+        return post_json("/api/show", {{"model", model}, {"verbose", verbose}});
+    }
 };
 
 }  // namespace

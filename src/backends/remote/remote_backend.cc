@@ -8,6 +8,7 @@
 #include "backends/remote/remote_error.h"
 #include "backends/remote/rerank_call.h"
 #include "backends/remote/verbatim.h"
+#include "backends/remote/wire_json.h"
 
 namespace hearth::remote {
 
@@ -81,8 +82,21 @@ Awaitable<Result<inference::RerankReply>> RemoteBackend::rerank(inference::Reran
     co_return ranked;
 }
 
-Awaitable<Result<boost::json::object>> RemoteBackend::inquire(inference::InquiryRequest, Deadline) {
-    co_return does_not_inquire(upstream_->options(), model_);
+Awaitable<Result<boost::json::object>> RemoteBackend::inquire(inference::InquiryRequest request,
+                                                              Deadline deadline) {
+    std::optional<http::Call> call;
+    if (request.inquiry == inference::Inquiry::Describe) {
+        call = upstream_->wire().describe(model_, flag_at(request.body, "verbose"));
+    }
+    if (!call) co_return does_not_inquire(upstream_->options(), model_);
+    CO_TRY(Answered answered, co_await ask_whole(*upstream_, *std::move(call), deadline));
+    auto told = read_answer(answered.body);
+    if (told) {
+        answered.visit.succeeded();
+    } else {
+        answered.visit.failed(told.error(), 200);
+    }
+    co_return told;
 }
 
 Awaitable<Result<std::chrono::nanoseconds>> RemoteBackend::load(inference::LoadRequest request,

@@ -31,7 +31,8 @@ class RemoteBackend final : public inference::Backend {
     Awaitable<Result<inference::GenerateReply>> generate(const inference::GenerateRequest& request,
                                                          inference::Sink& sink,
                                                          Deadline deadline) override;
-    // Unsupported: what a server elsewhere makes of a text before it answers is its own affair.
+    // What Ollama knows of a model. Else Unsupported: what a server elsewhere makes of a text
+    // before it answers is its own affair.
     Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
                                                    Deadline deadline) override;
     // Told to servers of Ollama's kind. Others bring a model into memory when it is asked

@@ -90,6 +90,11 @@ class Wire {
     virtual http::Call list_models() const = 0;
     virtual Result<std::vector<RemoteModel>> listed(std::string_view body) const = 0;
     virtual http::Call probe() const = 0;  // a 200 means that it serves
+    // Asks for all that is known of a model, to be answered as Ollama's /api/show is. Nothing where
+    // it has no such words.
+    virtual std::optional<http::Call> describe(std::string_view, bool /*verbose*/) const {
+        return std::nullopt;
+    }
 };
 
 // Who serves OpenAI's API: vLLM, NIM, LM Studio, llama-server and whatever else is compatible, all

@@ -378,7 +378,13 @@ Awaitable<Result<boost::json::object>> Failover::inquire(InquiryRequest request,
     const auto ask = [&](Impl::Attempt& attempt) {
         return inquire_once(request, attempt, deadline);
     };
-    co_return co_await impl_->run<boost::json::object>(Work{}, ask, deadline);
+    if (request.inquiry != inference::Inquiry::Describe) {
+        co_return co_await impl_->run<boost::json::object>(Work{}, ask, deadline);
+    }
+    // Another model stands in for this one, and is not it.
+    bool final = false;
+    co_return co_await impl_->run_tier<boost::json::object>(*impl_->choices.front(), Work{}, ask,
+                                                            deadline, final);
 }
 
 // Whoever holds the model in memory of this machine is the first.

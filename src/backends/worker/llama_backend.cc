@@ -314,6 +314,9 @@ Awaitable<Result<std::string>> LlamaBackend::Impl::post(
 }
 
 Awaitable<Result<json::object>> LlamaBackend::inquire(InquiryRequest request, Deadline deadline) {
+    if (request.inquiry == inference::Inquiry::Describe) {
+        co_return fail(Code::Unsupported, "a model of this machine is described by its files");
+    }
     CO_TRY(const std::string answer,
            co_await impl_->post(path_of(request.inquiry), json::serialize(request.body),
                                 std::nullopt, deadline));

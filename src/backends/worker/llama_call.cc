@@ -129,7 +129,8 @@ std::string_view path_of(Inquiry inquiry) {
         case Inquiry::Detokenize: return "/detokenize";
         case Inquiry::ApplyTemplate: return "/apply-template";
         case Inquiry::CountTokens: return "/v1/chat/completions/input_tokens";
-        case Inquiry::Properties: return "/props";
+        case Inquiry::Properties:
+        case Inquiry::Describe: break;  // the one is asked for models elsewhere only
     }
     return "/props";
 }
