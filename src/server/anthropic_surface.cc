@@ -33,7 +33,7 @@ Awaitable<void> send_reply(http::Exchange& exchange, Result<api::Reply> reply) {
 Result<anthropic::MessagesCall> make_ready(const Gateway& gateway,
                                            Result<anthropic::MessagesCall> call) {
     if (!call) return call;
-    TRY_VOID(gateway.workers.name_only_one(call->request.model, "completion"));
+    TRY_VOID(gateway.directory.name_only_one(call->request.model, "completion"));
     const auto view = gateway.directory.view();
     const models::Model* model = view->find(call->request.model);
     // What a server elsewhere can do it says itself.

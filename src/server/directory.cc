@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <set>
 
 #include "base/format.h"
 #include "base/hash.h"
@@ -103,6 +104,39 @@ const models::Model* find_meant(const Directory::View& view, std::string_view na
     return nullptr;
 }
 
+// How many can do something, and the last of them.
+struct Able {
+    std::size_t count = 0;
+    std::string name = {};
+
+    void add(const std::string& one) {
+        ++count;
+        name = one;
+    }
+};
+
+bool has(const std::vector<std::string>& capabilities, std::string_view capability) {
+    return std::ranges::find(capabilities, capability) != capabilities.end();
+}
+
+// Those elsewhere, as far as they say what they can do, and those that say nothing.
+void count_elsewhere(const Candidates& all, std::string_view capability, Able& able,
+                     Able& unknown) {
+    std::set<std::string> met;
+    for (std::size_t i = 0; i < all.members.size(); ++i) {
+        // None of the other kinds reranks, whatever their models can do.
+        const bool is_offered =
+            capability != "rerank" || all.members[i].plan.options.kind == "openai";
+        for (const ServedElsewhere& served : all.lists.of_member[i]) {
+            if (!is_offered || !met.insert(name_key(served.name)).second) continue;
+            if (all.local.catalogue.find(served.name) != nullptr) continue;
+            const auto& capabilities = served.facts.capabilities;
+            if (capabilities.empty()) unknown.add(served.name);
+            if (has(capabilities, capability)) able.add(served.name);
+        }
+    }
+}
+
 }  // namespace
 
 const models::Model* Directory::View::find(std::string_view name) const {
@@ -184,6 +218,30 @@ std::optional<models::Model> Directory::find(std::string_view name) const {
     auto found = known != nullptr ? std::optional(*known) : of_member(state.candidates(), behind);
     if (found && known == nullptr) found->name = name;
     return found;
+}
+
+Result<void> Directory::name_only_one(std::string& name, std::string_view capability) const {
+    if (!name.empty()) return {};
+    const State& state = *seen().state;
+    Able here;
+    Able elsewhere;
+    Able unknown;
+    for (const models::Model& model : state.local->catalogue.models()) {
+        if (has(model.capabilities, capability)) here.add(model.name);
+    }
+    count_elsewhere(state.candidates(), capability, elsewhere, unknown);
+    for (const Able* able : {&here, &elsewhere, &unknown}) {
+        if (able->count == 0) continue;
+        if (able->count > 1) break;
+        name = able->name;
+        return {};
+    }
+    return fail(
+        {.code = Code::InvalidArgument,
+         .message = format("model is required, as in GET /v1/models: {} of those served can "
+                           "do {}",
+                           here.count + elsewhere.count, capability),
+         .param = "model"});
 }
 
 void Directory::apply_defaults(inference::GenerateRequest& request) const {

@@ -61,6 +61,11 @@ class Directory {
     Result<TargetPtr> route(std::string_view name) const;
     // Sets what the configuration says calls to that model are to say where this one says nothing.
     void apply_defaults(inference::GenerateRequest& request) const;
+    // Callers of a server with one model need not name it: sets an empty `name` to that of the only
+    // model with the capability, of this machine, or where none here has it, elsewhere; of those
+    // elsewhere that say nothing of themselves the only one. Errors: InvalidArgument (there is
+    // none, or more than one).
+    Result<void> name_only_one(std::string& name, std::string_view capability) const;
 
   private:
     // All that an answer depends on, at one moment. Immutable.

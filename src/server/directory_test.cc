@@ -234,6 +234,56 @@ TEST_F(DirectoryTest, AModelIsThereSinceItsServerSaysOrItWasListed) {
     EXPECT_EQ(since("x"), first);
 }
 
+TEST_F(DirectoryTest, WhoNamesNoModelGetsTheOnlyOneThatCan) {
+    a_.list({"m"}, R"(,"capabilities":["completion"])");
+    b_.list({"m", "M:latest"}, R"(,"capabilities":["completion"])");
+    c_.list({"r"}, R"(,"capabilities":["rerank"])");
+    config_.aliases["mine"] = {"m"};
+    apply();
+    const auto named = [&](std::string_view capability) {
+        return on_shard(0, [&] {
+            std::string name;
+            const auto found = directory_.name_only_one(name, capability);
+            return found ? name : found.error().message;
+        });
+    };
+    EXPECT_EQ(named("completion"), "m") << "two servers, and an alias, of one model";
+    EXPECT_EQ(named("rerank"), "r");
+    EXPECT_TRUE(named("embedding").contains("0 of those served can do embedding"));
+    c_.list({"r", "s"}, R"(,"capabilities":["rerank","completion"])");
+    ASSERT_TRUE(eventually([&] { return knows("s"); }));
+    EXPECT_TRUE(named("rerank").contains("2 of those served can do rerank"));
+    EXPECT_TRUE(named("completion").contains("3 of those served"));
+}
+
+TEST_F(DirectoryTest, OfModelsThatSayNothingTheOnlyOneIsTaken) {
+    config_.backends.erase("a");
+    config_.backends.erase("b");
+    apply();
+    const auto named = [&](std::string_view capability) {
+        return on_shard(0, [&] {
+            std::string name;
+            return directory_.name_only_one(name, capability) ? name : "none";
+        });
+    };
+    EXPECT_EQ(named("rerank"), "x");
+    c_.list({"x", "y"});
+    ASSERT_TRUE(eventually([&] { return knows("y"); }));
+    EXPECT_EQ(named("rerank"), "none");
+}
+
+TEST_F(DirectoryTest, NoServerOfAnotherKindReranks) {
+    config_.backends.erase("a");
+    config_.backends.erase("b");
+    config_.backends["c"].kind = "ollama";
+    config_.backends["c"].models = {"x"};
+    apply();
+    std::string name;
+    EXPECT_FALSE(on_shard(0, [&] { return directory_.name_only_one(name, "rerank"); }));
+    EXPECT_TRUE(on_shard(0, [&] { return directory_.name_only_one(name, "embedding"); }));
+    EXPECT_EQ(name, "x");
+}
+
 TEST_F(DirectoryTest, FindsAModelUnderEveryNameItIsCalledBy) {
     c_.list({"qwen:7b"});
     config_.aliases["mine"] = {"c/qwen:7b"};

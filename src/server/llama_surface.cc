@@ -22,7 +22,7 @@ using inference::Inquiry;
 Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
                     Result<openai::GenerateCall> call,
                     std::optional<Dialect> dialect = std::nullopt) {
-    Result<void> named = call ? gateway.workers.name_only_one(call->request.model, "completion")
+    Result<void> named = call ? gateway.directory.name_only_one(call->request.model, "completion")
                               : Result<void>(std::unexpected(call.error()));
     if (!named) {
         co_await answer(exchange, openai::encode_error(named.error()));
@@ -43,7 +43,7 @@ Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
 Awaitable<Result<boost::json::object>> inquire(const Gateway& gateway,
                                                Result<inference::InquiryRequest> request) {
     if (!request) co_return fail(std::move(request).error());
-    CO_TRY_VOID(gateway.workers.name_only_one(request->model, "completion"));
+    CO_TRY_VOID(gateway.directory.name_only_one(request->model, "completion"));
     co_return co_await gateway.serve.inquire(*std::move(request),
                                              Deadline::after(gateway.config.server.request_time));
 }

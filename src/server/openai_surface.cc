@@ -13,7 +13,7 @@ constexpr std::string_view kModelPath = "/v1/models/";
 
 Awaitable<void> openai_embeddings(const Gateway& gateway, http::Exchange& exchange) {
     auto call = openai::parse_embeddings(exchange.request().body);
-    Result<void> named = call ? gateway.workers.name_only_one(call->request.model, "embedding")
+    Result<void> named = call ? gateway.directory.name_only_one(call->request.model, "embedding")
                               : Result<void>(std::unexpected(call.error()));
     if (!named) {
         co_await answer(exchange, openai::encode_error(named.error()));

@@ -10,7 +10,7 @@ using api::RerankShape;
 
 Awaitable<void> run_rerank(const Gateway& gateway, http::Exchange& exchange, RerankShape shape) {
     auto call = api::parse_rerank(exchange.request().body, shape);
-    Result<void> named = call ? gateway.workers.name_only_one(call->request.model, "rerank")
+    Result<void> named = call ? gateway.directory.name_only_one(call->request.model, "rerank")
                               : Result<void>(std::unexpected(call.error()));
     if (!named) {
         co_await answer(exchange, api::encode_rerank_error(named.error(), shape));

@@ -23,7 +23,7 @@ namespace {
 // nothing.
 Result<void> settle(const Gateway& gateway, inference::GenerateRequest& request,
                     std::string_view capability) {
-    TRY_VOID(gateway.workers.name_only_one(request.model, capability));
+    TRY_VOID(gateway.directory.name_only_one(request.model, capability));
     const auto view = gateway.directory.view();
     const models::Model* model = view->find(request.model);
     if (model != nullptr && model->gguf) api::apply_model_defaults(*model->gguf, request);

@@ -71,25 +71,6 @@ Result<std::shared_ptr<const pipeline::Target>> Workers::route(std::string_view 
     return current->entries.at(model->name).target;
 }
 
-Result<void> Workers::name_only_one(std::string& name, std::string_view capability) const {
-    if (!name.empty()) return {};
-    const auto current = snapshot();
-    std::size_t able = 0;
-    for (const models::Model& model : current->catalogue.models()) {
-        if (std::ranges::find(model.capabilities, capability) == model.capabilities.end()) continue;
-        ++able;
-        name = model.name;
-    }
-    if (able == 1) return {};
-    name.clear();
-    return fail(
-        {.code = Code::InvalidArgument,
-         .message = format("model is required, as in GET /v1/models: {} of those served can "
-                           "do {}",
-                           able, capability),
-         .param = "model"});
-}
-
 const Workers::Entry& Workers::entry_for(const models::Catalogue& catalogue,
                                          const models::Model& model) {
     auto& entry = entries_[model.digest + " " + model.name];

@@ -60,10 +60,6 @@ class Workers {
     // Errors: NotFound (reason "model_not_found").
     Result<std::shared_ptr<const pipeline::Target>> route(std::string_view name) const;
 
-    // Callers of a server with one model need not name it: sets an empty `name` to that of the only
-    // model with the capability. Errors: InvalidArgument (there is none, or more than one).
-    Result<void> name_only_one(std::string& name, std::string_view capability) const;
-
     const worker::MemoryLedger& ledger() const { return ledger_; }
     // Of the shard this runs on.
     boost::asio::io_context& current_io() const { return shards_.io(shards_.current()); }

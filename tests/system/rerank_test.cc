@@ -64,6 +64,23 @@ std::string long_text() {
     return text;
 }
 
+TEST_F(Reranking, ACallThatNamesNoModelFindsTheOnlyOneElsewhere) {
+    const ServerProcess near(
+        {.arguments = {},
+         .environment = {"HEARTH_MODELS__INSTALLED=false", "HEARTH_MODELS__OLLAMA_STORE=false",
+                         "HEARTH_MODELS__HUB_CACHE=false", "HEARTH_ROUTING__FIND_OLLAMA=false",
+                         "HEARTH_BACKENDS__FAR__URL=http://" + address(),
+                         "HEARTH_BACKENDS__FAR__MODELS=tiny-reranker"}});
+    for (const char* path : {"/v1/rerank", "/v2/rerank"}) {
+        json::object body = rerank_body();
+        if (std::string_view(path) == "/v1/rerank") body.erase("model");
+        const Reply reply = post(near.address(), path, json::serialize(body));
+        ASSERT_EQ(reply.status, 200) << reply.body;
+        EXPECT_EQ(reply.json().at("results").as_array().size(), kAnimals.size());
+    }
+    EXPECT_EQ(post(near.address(), "/rerank", json::serialize(texts_body())).status, 200);
+}
+
 TEST_F(Reranking, ResultsAreSortedAndTheSameOnEveryPath) {
     const Reply first = ask("/v1/rerank", rerank_body());
     ASSERT_EQ(first.status, 200) << first.body;
