@@ -88,12 +88,6 @@ boost::json::value value_of(std::string_view text) {
     return failed ? boost::json::value(text) : value;
 }
 
-// Under the name asked for, or the one behind it.
-const std::vector<std::string>* defaults_of(const Config& config, std::string_view name) {
-    if (const auto* own = find_name(config.defaults, name)) return own;
-    return find_name(config.defaults, resolved(config, name));
-}
-
 // A name without tag means the one that is there.
 const models::Model* find_meant(const Directory::View& view, std::string_view name) {
     if (const models::Model* found = view.find(name)) return found;
@@ -190,6 +184,10 @@ void Directory::publish(std::shared_ptr<const Config> config,
     next->lists = next->upstreams->lists();
     const Candidates all = next->candidates();
     next->view = make_view(all, next->local);
+    for (const auto& [name, defaults] : next->config->defaults) {
+        const models::Model* model = find_meant(*next->view, name);
+        if (model != nullptr) next->defaults.emplace(name_key(model->name), &defaults);
+    }
     kept_.keep_only(
         [&](const std::string& key) { return replicas::has_choice(all.tiers_of(key)); });
     state_.publish(std::move(next));
@@ -244,10 +242,20 @@ Result<void> Directory::name_only_one(std::string& name, std::string_view capabi
          .param = "model"});
 }
 
+// Under the name asked for, the one behind it, or another of the same model.
+const std::vector<std::string>* Directory::State::defaults_of(std::string_view name) const {
+    if (config->defaults.empty()) return nullptr;
+    if (const auto* own = find_name(config->defaults, name)) return own;
+    const std::string behind = resolved(*config, name);
+    if (const auto* own = find_name(config->defaults, behind)) return own;
+    const models::Model* model = find_meant(*view, behind);
+    if (model == nullptr) return nullptr;
+    const auto found = defaults.find(name_key(model->name));
+    return found != defaults.end() ? found->second : nullptr;
+}
+
 void Directory::apply_defaults(inference::GenerateRequest& request) const {
-    const Config& config = *seen().state->config;
-    if (config.defaults.empty()) return;
-    const auto* defaults = defaults_of(config, request.model);
+    const auto* defaults = seen().state->defaults_of(request.model);
     if (defaults == nullptr) return;
     for (const std::string& one : *defaults) {
         const std::size_t equals = one.find('=');

@@ -77,7 +77,10 @@ class Directory {
         std::uint64_t lists_version = 0;
         std::shared_ptr<const Upstreams::Lists> lists;
         std::shared_ptr<const View> view;
+        // Of the configuration, by name_key() of the model that each name means.
+        std::map<std::string, const std::vector<std::string>*> defaults;
 
+        const std::vector<std::string>* defaults_of(std::string_view name) const;
         Candidates candidates() const { return {*config, *local, upstreams->members(), *lists}; }
     };
     struct NameHash {

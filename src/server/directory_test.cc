@@ -284,6 +284,28 @@ TEST_F(DirectoryTest, NoServerOfAnotherKindReranks) {
     EXPECT_EQ(name, "x");
 }
 
+TEST_F(DirectoryTest, DefaultsHoldUnderEveryNameOfTheirModel) {
+    c_.list({"qwen:7b", "deep:1b"});
+    config_.aliases["mine"] = {"deep:1b"};
+    config_.defaults["qwen"] = {"max_tokens=7"};
+    config_.defaults["deep:1b"] = {"max_tokens=1"};
+    config_.defaults["mine"] = {"max_tokens=2"};
+    apply();
+    const auto tokens = [&](const std::string& name) {
+        return on_shard(0, [&] {
+            inference::GenerateRequest request{.model = name};
+            directory_.apply_defaults(request);
+            const auto* set = request.body.if_contains("max_tokens");
+            return set != nullptr ? set->as_int64() : -1;
+        });
+    };
+    for (const char* name : {"qwen:7b", "QWEN", "qwen:latest"}) EXPECT_EQ(tokens(name), 7) << name;
+    EXPECT_EQ(tokens("deep:1b"), 1);
+    EXPECT_EQ(tokens("deep"), 1);
+    EXPECT_EQ(tokens("mine"), 2);
+    EXPECT_EQ(tokens("m"), -1);
+}
+
 TEST_F(DirectoryTest, FindsAModelUnderEveryNameItIsCalledBy) {
     c_.list({"qwen:7b"});
     config_.aliases["mine"] = {"c/qwen:7b"};

@@ -216,6 +216,20 @@ TEST_F(ElsewhereFile, WhetherItIsUpIsToldOfThoseThatAreConfigured) {
     EXPECT_TRUE(eventually(seconds(10), [&] { return told("far"); }));
 }
 
+TEST_F(ElsewhereFile, ACallThatNamesNoModelGetsTheOnlyOneAndItsDefaults) {
+    write("    models: [\"tiny-text:q8_0\"]\ndefaults:\n  tiny-text: [max_tokens=2]\n");
+    const ServerProcess near(options());
+    const std::string_view messages = R"("messages":[{"role":"user","content":"hi"}])";
+    for (const std::string_view model :
+         {"", R"("model":"tiny-text",)", R"("model":"tiny-text:q8_0",)"}) {
+        const Reply reply =
+            post(near.address(), "/v1/chat/completions", format("{{{}{}}}", model, messages));
+        ASSERT_EQ(reply.status, 200) << reply.body;
+        EXPECT_EQ(reply.json().at("usage").at("completion_tokens").to_number<int>(), 2)
+            << model << reply.body;
+    }
+}
+
 TEST_F(ElsewhereFile, DoctorAsksEachServer) {
     write("  dead:\n    url: http://127.0.0.1:1\n");
     const Ended ended = run_cli({.arguments = {"doctor", "--config", folder_ / "hearth.yaml"},
