@@ -118,7 +118,9 @@ Awaitable<Result<void>> RemoteAnswer::pass_events(std::string_view bytes) {
     }
     if (!fed) co_return fed;
     if (!any) CO_TRY_VOID(co_await tell_alive());
-    heard(false);  // the time that a slow reader took was not the server's
+    // The time that a slow reader took was not the server's, and a line without an event is a sign
+    // of life; a piece of a line is none.
+    if (any || bytes.contains('\n')) heard(false);
     co_return Result<void>();
 }
 

@@ -299,7 +299,8 @@ TEST_F(TritonBackendTest, ManyModelsAreReadInSeveralListsAndTheServerIsNotToBlam
     const std::size_t before = server_.requests().size();
     const auto second = list();
     EXPECT_EQ(described(*second), 44) << "all but the one that takes an image";
-    EXPECT_LT(server_.requests().size(), before + 2 + 2 * 45)
+    const auto known = static_cast<std::size_t>(described(*first));
+    EXPECT_LE(server_.requests().size(), before + 2 + 2 * (45 - known))
         << "those that are known are not read";
 }
 
