@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "backends/remote/splice.h"
+#include "backends/remote/wire_json.h"
 #include "inference/json.h"
 
 namespace hearth::remote {
@@ -31,14 +32,6 @@ constexpr Way kWays[] = {
     {Dialect::OllamaGenerate, "ollama", "/api/generate"},
 };
 
-std::optional<std::uint64_t> count_at(const json::object& from, std::string_view name) {
-    const json::value* value = from.if_contains(name);
-    if (value == nullptr || !value->is_number()) return std::nullopt;
-    const auto number = value->to_number<double>();
-    if (number < 0 || number > 1e15) return std::nullopt;
-    return static_cast<std::uint64_t>(number);
-}
-
 void take(std::optional<std::uint64_t> count, std::optional<std::uint64_t>& to) {
     if (count) to = count;
 }
@@ -49,9 +42,9 @@ Usage usage_of(const json::object& answer) {
     inference::note_usage(answer, usage);
     take(count_at(answer, "prompt_eval_count"), usage.prompt_tokens);
     take(count_at(answer, "eval_count"), usage.completion_tokens);
-    const json::value* counted = answer.if_contains("usage");
-    if (counted == nullptr || !counted->is_object()) return usage;
-    const json::object& tokens = counted->get_object();
+    const json::object* counted = object_at(answer, "usage");
+    if (counted == nullptr) return usage;
+    const json::object& tokens = *counted;
     take(count_at(tokens, "output_tokens"), usage.completion_tokens);
     if (const auto fresh = count_at(tokens, "input_tokens")) {
         usage.cached_tokens = count_at(tokens, "cache_read_input_tokens");

@@ -10,7 +10,7 @@
 namespace hearth::replicas {
 namespace {
 
-boost::json::object said(std::string_view text) {
+boost::json::object word(std::string_view text) {
     return {{"choices", {{{"delta", {{"content", text}}}}}}};
 }
 
@@ -46,7 +46,7 @@ TEST_F(HeldSinkTest, LetsAStreamGoWithItsFirstWord) {
     HeldSink held(sink);
     push(held, {{"choices", boost::json::array{}}});
     EXPECT_EQ(sink.events, 0);
-    push(held, said("a"));
+    push(held, word("a"));
     EXPECT_EQ(sink.events, 2);
     EXPECT_TRUE(held.committed());
     EXPECT_EQ(sink.first_words, 0);
@@ -55,7 +55,7 @@ TEST_F(HeldSinkTest, LetsAStreamGoWithItsFirstWord) {
 TEST_F(HeldSinkTest, KeepsAWholeAnswerUntilItsEndAndSaysWhenItBegan) {
     NotingSink sink(false);
     HeldSink held(sink);
-    for (std::size_t i = 0; i < 2 * HeldSink::kEventsMax; ++i) push(held, said("a"));
+    for (std::size_t i = 0; i < 2 * HeldSink::kEventsMax; ++i) push(held, word("a"));
     EXPECT_EQ(sink.events, 0);
     EXPECT_FALSE(held.committed());
     EXPECT_TRUE(held.time_to_first());
@@ -68,9 +68,9 @@ TEST_F(HeldSinkTest, KeepsNoMoreOfAWholeAnswerThanTheBound) {
     NotingSink sink(false);
     HeldSink held(sink);
     const std::string text(HeldSink::kAnswerBytesMax / 4, 'x');
-    for (int i = 0; i < 3; ++i) push(held, said(text));
+    for (int i = 0; i < 3; ++i) push(held, word(text));
     EXPECT_EQ(sink.events, 0);
-    push(held, said(text));
+    push(held, word(text));
     EXPECT_EQ(sink.events, 4) << "all that was kept";
     EXPECT_TRUE(held.committed());
 }
