@@ -175,6 +175,19 @@ TEST(TaskGroup, NeverStartsATaskCancelledBefore) {
     EXPECT_EQ(group.size(), 0U);
 }
 
+Awaitable<void> leaving_task(TaskGroup* group) {
+    group->cancel_all();
+    co_return;
+}
+
+TEST(TaskGroup, ForgetsATaskThatCancelsItselfAtOnce) {
+    boost::asio::io_context io;
+    TaskGroup group(io);
+    boost::asio::post(io, [&] { group.spawn("leaving", leaving_task(&group)); });
+    io.run_for(1s);
+    EXPECT_EQ(group.size(), 0U);
+}
+
 TEST(TaskGroup, TellsWhenItIsEmpty) {
     boost::asio::io_context io;
     TaskGroup group(io);
@@ -188,6 +201,65 @@ TEST(TaskGroup, TellsWhenItIsEmpty) {
     io.restart();
     io.run_for(1s);
     EXPECT_EQ(told, 2);
+}
+
+Awaitable<void> at_once_task(int* ended) {
+    *ended += 1;
+    co_return;
+}
+
+Awaitable<void> run_task(TaskGroup* inner, std::vector<std::chrono::milliseconds> times, int* ended,
+                         int* left) {
+    co_await inner->run([&] {
+        inner->spawn("at once", at_once_task(ended));
+        for (const auto time : times) inner->spawn("wait", wait_task(time, ended));
+    });
+    *left = static_cast<int>(inner->size());
+}
+
+TEST(TaskGroup, RunWaitsForAllThatItBegan) {
+    boost::asio::io_context io;
+    TaskGroup group(io);
+    int ended = 0;
+    int left = -1;
+    run(io, run_task(&group, {1ms, 3ms}, &ended, &left));
+    EXPECT_EQ(ended, 3);
+    EXPECT_EQ(left, 0);
+    run(io, run_task(&group, {}, &ended, &left));
+    EXPECT_EQ(ended, 4);
+}
+
+Awaitable<void> run_cancelled_task(TaskGroup* inner, TaskGroup* own, int* ended) {
+    co_await inner->run([&] {
+        inner->spawn("cancels its caller", leaving_task(own));
+        inner->spawn("wait", wait_task(1h, ended));
+    });
+    *ended += 1'000;
+}
+
+TEST(TaskGroup, RunCancelsWhatIsBegunAfterItsCallerWasCancelled) {
+    boost::asio::io_context io;
+    TaskGroup inner(io);
+    TaskGroup outer(io);
+    int ended = 0;
+    outer.spawn("run", run_cancelled_task(&inner, &outer, &ended));
+    io.run_for(1s);
+    EXPECT_EQ(ended % 1'000, 100);
+    EXPECT_EQ(inner.size() + outer.size(), 0U);
+}
+
+TEST(TaskGroup, RunWaitsAlsoWhereItsCallerIsCancelled) {
+    boost::asio::io_context io;
+    TaskGroup inner(io);
+    TaskGroup outer(io);
+    int ended = 0;
+    int left = -1;
+    outer.spawn("run", run_task(&inner, {1h, 1h}, &ended, &left));
+    io.poll();
+    run(io, outer.stop());
+    EXPECT_EQ(ended, 201);
+    EXPECT_EQ(left, 0);
+    EXPECT_EQ(inner.size(), 0U);
 }
 
 Awaitable<Result<int>> answer_after(std::chrono::milliseconds time, int value) {

@@ -37,6 +37,10 @@ class TaskGroup {
     // Cancels every task and waits until all have ended. No spawn() afterwards. Not from a task of
     // this group.
     Awaitable<void> stop();
+    // Calls `begin`, which spawns, and waits until no task is left. Where the caller is cancelled
+    // every task is, and it still waits until all have ended: tasks may use what the caller's frame
+    // holds. The group must not be used by others meanwhile.
+    Awaitable<void> run(std::move_only_function<void()> begin);
     // Calls `done` on the shard once no task is left, also when none is now.
     void when_empty(std::move_only_function<void()> done);
     std::size_t size() const;

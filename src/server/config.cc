@@ -219,6 +219,12 @@ void visit(ConfigVisitor& keys, RoutingSection& section) {
     keys.flag("continue_answers",
               "where a server fails in the middle of a text, ask another for the rest of it",
               section.continue_answers);
+    keys.time(
+        "hedge_after",
+        "where a server has said nothing for so long, make the call to another of the model's "
+        "servers too, as one of its `attempts`, and take the answer that begins first; one "
+        "call in ten at most, and ten at once after a quiet time; 0: never",
+        section.hedge_after);
     keys.flag("find_ollama", "serve the models of an Ollama on its usual port, if there is one",
               section.find_ollama);
 }

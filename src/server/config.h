@@ -133,6 +133,7 @@ struct RoutingSection {
     std::chrono::milliseconds patience{5'000};
     std::chrono::milliseconds eject_time{30'000};
     bool continue_answers = false;
+    std::chrono::milliseconds hedge_after{0};
     bool find_ollama = true;
 };
 

@@ -294,7 +294,8 @@ Result<TargetPtr> Directory::find_or_make(const State& state, const std::string&
     replicas::FailoverOptions options{.attempts_max = routing.attempts,
                                       .backoff = routing.backoff,
                                       .patience = routing.patience,
-                                      .continues = routing.continue_answers};
+                                      .continues = routing.continue_answers,
+                                      .hedge_after = routing.hedge_after};
     options.balancer.eject_time = routing.eject_time;
     // Metrics go by the model's own name: callers may write it in any way, and labels are for ever.
     const models::Model* known = state.view->find(resolved_name);

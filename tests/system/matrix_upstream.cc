@@ -83,7 +83,7 @@ void ScriptedUpstream::answer(RawSocket& socket, const std::string& target,
     if (scene == Scene::Fails || (scene == Scene::BreaksOff && !stream)) {
         return send_whole(socket, 500, error_of(kind_, 500));
     }
-    if (scene == Scene::Holds && !stream) {
+    if (scene == Scene::IsSilent || (scene == Scene::Holds && !stream)) {
         if (wait_for_end(socket)) ++left_;
         return;
     }

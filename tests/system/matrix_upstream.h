@@ -20,6 +20,7 @@ enum class Scene : std::uint8_t {
     Fails,      // 500
     BreaksOff,  // begins, then tells an error
     Holds,      // begins, where that is a stream, and never ends
+    IsSilent,   // never says anything
 };
 
 inline constexpr std::string_view kSaid = "It rains.";

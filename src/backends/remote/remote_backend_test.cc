@@ -138,6 +138,24 @@ TEST_F(RemoteBackendTest, TheBreakerOpensAndClosesAgain) {
     EXPECT_EQ(backend().probe(), inference::Health::Ready);
 }
 
+TEST_F(RemoteBackendTest, ACallThatIsCancelledSaysNothingOfTheServer) {
+    options_.breaker = {.failures_max = 2, .open_time = 20ms};
+    serve([](testing::RawSocket& socket, int number) {
+        if (number == 2) (void)socket.read_some(5'000ms);
+    });
+    EXPECT_EQ(generate().error().code, Code::Unavailable);
+    EXPECT_EQ(generate().error().code, Code::Unavailable);
+    std::this_thread::sleep_for(50ms);
+    auto left = testing::start(
+        shards_.io(0), with_deadline(Deadline::after(50ms),
+                                     backend().generate(request_, sink_, Deadline::after(10s))));
+    EXPECT_EQ(left.get().error().code, Code::DeadlineExceeded);
+    EXPECT_EQ(counted("left"), 1);
+    EXPECT_EQ(counted("refused"), 0);
+    EXPECT_EQ(generate().error().code, Code::Unavailable);
+    EXPECT_EQ(backend().probe(), inference::Health::Down) << "one failure on probation is enough";
+}
+
 TEST_F(RemoteBackendTest, SilenceHasABoundBeforeTheFirstTokenAndAfterIt) {
     options_.first_token_time = 80ms;
     options_.idle_time = 80ms;

@@ -39,6 +39,21 @@ Balancer::Balancer(const Balancer& earlier, std::span<const std::optional<std::s
 std::optional<std::size_t> Balancer::choose(std::span<const Standing> standings, const Work& work,
                                             Clock::time_point now) {
     const MutexLock lock(mutex_);
+    const auto best = best_of(standings, work, now);
+    if (!best) return best;
+    turn_ = records_[*best].turn;
+    records_[*best].turn += 1 / standings[*best].weight;
+    return best;
+}
+
+std::optional<std::size_t> Balancer::choose_beside(std::span<const Standing> standings,
+                                                   const Work& work, Clock::time_point now) {
+    const MutexLock lock(mutex_);
+    return best_of(standings, work, now);
+}
+
+std::optional<std::size_t> Balancer::best_of(std::span<const Standing> standings, const Work& work,
+                                             Clock::time_point now) {
     CHECK(standings.size() == records_.size());
     const std::vector<std::size_t> seen = prefixes_.matches(work.prompt, records_.size());
     // Better one that stands out than none.
@@ -65,8 +80,6 @@ std::optional<std::size_t> Balancer::choose(std::span<const Standing> standings,
         if (seen[i] != seen[least]) owed[i] = kNobody;
     }
     const std::size_t best = equal_whose_turn_it_is(owed, added, least);
-    turn_ = records_[best].turn;
-    records_[best].turn += 1 / standings[best].weight;
     prefixes_.note(work.prompt, best);
     return best;
 }

@@ -51,6 +51,10 @@ class Balancer {
     // The index of a usable one; nothing when there is none.
     std::optional<std::size_t> choose(std::span<const Standing> standings, const Work& work,
                                       Clock::time_point now) EXCLUDES(mutex_);
+    // The same of one that is asked beside another for the same answer. It takes no turn: else the
+    // one that is always overtaken would be as often the first as the one that overtakes it.
+    std::optional<std::size_t> choose_beside(std::span<const Standing> standings, const Work& work,
+                                             Clock::time_point now) EXCLUDES(mutex_);
     // How a call that was begun then has ended. `first_token`: absent where that says nothing.
     void succeeded(std::size_t replica, std::optional<std::chrono::nanoseconds> first_token,
                    Clock::time_point begun, Clock::time_point now) EXCLUDES(mutex_);
@@ -66,6 +70,8 @@ class Balancer {
         std::size_t calls = 0;   // since it was last left out
         Clock::time_point ejected_until{};
     };
+    std::optional<std::size_t> best_of(std::span<const Standing> standings, const Work& work,
+                                       Clock::time_point now) REQUIRES(mutex_);
     std::size_t equal_whose_turn_it_is(std::span<const double> owed, std::span<const double> added,
                                        std::size_t least) const REQUIRES(mutex_);
     void judge(std::size_t replica, Clock::time_point now) REQUIRES(mutex_);

@@ -37,6 +37,22 @@ class BalancerTest : public testing::Test {
 
 TEST_F(BalancerTest, EqualsTakeTurns) { EXPECT_EQ(choose_many(300), (std::array{100, 100, 100})); }
 
+TEST_F(BalancerTest, WhoIsAskedBesideTakesNoTurn) {
+    standings_.pop_back();
+    Balancer pair{2, {}};
+    std::array<int, 2> first{};
+    for (int i = 0; i < 100; ++i) {
+        const std::size_t chosen = pair.choose(standings_, {}, now_).value_or(99);
+        ++first.at(chosen);
+        std::vector<Standing> others = standings_;
+        others[chosen].usable = false;
+        EXPECT_EQ(pair.choose_beside(others, {}, now_), 1 - chosen);
+    }
+    EXPECT_EQ(first, (std::array{50, 50}));
+    EXPECT_EQ(pair.choose_beside(std::vector<Standing>(2, {.usable = false}), {}, now_),
+              std::nullopt);
+}
+
 TEST_F(BalancerTest, TurnsFollowTheWeights) {
     standings_[0].weight = 3;
     standings_[1].weight = 2;

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "backends/replicas/continuation.h"
+#include "backends/replicas/hedge.h"
+#include "backends/replicas/hedge_budget.h"
 #include "backends/replicas/held_sink.h"
 #include "backends/replicas/work.h"
 #include "base/format.h"
@@ -30,6 +32,12 @@ milliseconds jittered(milliseconds wait) {
     thread_local std::minstd_rand random(std::random_device{}());
     const auto half = wait.count() / 2;
     return milliseconds(half + std::uniform_int_distribution<std::int64_t>(0, half)(random));
+}
+
+// Not of a call that has no time left.
+bool is_servers(const Error& error, Deadline deadline) {
+    if (error.code == Code::DeadlineExceeded && deadline.passed()) return false;
+    return may_succeed_elsewhere(error);
 }
 
 bool stands_in(Cause cause, const Error& error) {
@@ -102,7 +110,13 @@ FailoverMetrics::FailoverMetrics(metrics::Registry& registry, const std::string&
       continuations(registry.counter("hearth_upstream_continuations_total",
                                      "Answers that broke off and that another server was asked to "
                                      "go on with",
-                                     {{"model", model}})) {}
+                                     {{"model", model}})),
+      hedges(registry.counter("hearth_upstream_hedges_total",
+                              "Calls made to a second server while the first said nothing",
+                              {{"model", model}})),
+      hedges_won(registry.counter("hearth_upstream_hedges_won_total",
+                                  "Calls that the second server of a hedge answered",
+                                  {{"model", model}})) {}
 
 struct Failover::Impl {
     // A tier with the choice among its replicas.
@@ -115,16 +129,26 @@ struct Failover::Impl {
         const Tier tier;
         Balancer balancer;
     };
-    // What is known of an attempt beside its result.
-    struct Attempt {
-        const Replica& replica;
-        bool final = false;  // the caller has seen something, or has left
-        std::optional<std::chrono::nanoseconds> first_token = {};
+    // A call on its way through the tiers.
+    struct Call {
+        Work work;
+        Deadline deadline;
+        bool may_hedge = false;
+        bool final = false;  // nobody else is to be asked
+    };
+    // Of one tier.
+    struct Tries {
+        std::uint64_t tried = 0;  // a bit for each replica
+        std::size_t attempts = 1;
+        void note(std::size_t index) { tried |= std::uint64_t{1} << index; }
+        bool has(std::size_t index) const { return (tried >> index & 1U) != 0; }
     };
 
     Impl(std::vector<Tier> tiers, FailoverOptions options_in, FailoverMetrics metrics_in,
          const Impl* earlier)
-        : options(options_in), metrics(metrics_in) {
+        : hedge_budget(earlier != nullptr ? earlier->hedge_budget : std::make_shared<HedgeBudget>()),
+          options(options_in),
+          metrics(metrics_in) {
         CHECK(!tiers.empty());
         for (Tier& tier : tiers) {
             const Choice* before = earlier != nullptr ? earlier->find_related(tier) : nullptr;
@@ -152,18 +176,29 @@ struct Failover::Impl {
         return std::ranges::any_of(choices,
                                    [](const auto& choice) { return is_choice(choice->tier); });
     }
+    bool hedges() const { return options.hedge_after.count() > 0; }
+    Call hedged(Work work, Deadline deadline) const;
     // Asks one after the other. `Ask`: (Attempt&) to Awaitable<Result<T>>.
     template <class T, class Ask>
-    Awaitable<Result<T>> run(Work work, Ask ask, Deadline deadline) const;
+    Awaitable<Result<T>> run(Call call, Ask ask) const;
     template <class T, class Ask>
-    Awaitable<Result<T>> run_tier(Choice& choice, const Work& work, Ask ask, Deadline deadline,
-                                  bool& final) const;
-    Awaitable<Result<GenerateReply>> run_on(const GenerateRequest& request, Sink& sink, Work work,
-                                            Deadline deadline) const;
-    std::size_t choose(Choice& choice, const Work& work, std::uint64_t tried) const;
+    Awaitable<Result<T>> run_tier(Choice& choice, Call& call, Ask ask) const;
+    template <class T, class Ask>
+    Awaitable<Result<T>> run_hedged(Choice& choice, Call& call, Ask ask, Tries& tries,
+                                    Attempt& attempt) const;
+    Awaitable<Result<GenerateReply>> run_on(const GenerateRequest& request, Sink& sink,
+                                            Call call) const;
+    static Attempt begin(const Choice& choice, std::size_t index) {
+        return {.replica = &choice.tier.replicas[index], .index = index, .begun = Clock::now()};
+    }
+    std::size_t choose(Choice& choice, const Work& work, const Tries& tries) const;
+    std::optional<Attempt> find_spare(Choice& choice, Call& call, const Tries& tries,
+                                      const Attempt& first) const;
     Awaitable<bool> wait_for_another(const Error& error, std::size_t attempts,
                                      Deadline deadline) const;
 
+    // Whoever stands in this one's place goes on with it: a new one would have its whole burst.
+    const std::shared_ptr<HedgeBudget> hedge_budget;
     const FailoverOptions options;
     const FailoverMetrics metrics;
     std::vector<std::unique_ptr<Choice>> choices;
@@ -187,10 +222,10 @@ bool Failover::is_made_of(std::span<const Tier> tiers, const FailoverOptions& op
 }
 
 // REQUIRES one that was not tried
-std::size_t Failover::Impl::choose(Choice& choice, const Work& work, std::uint64_t tried) const {
+std::size_t Failover::Impl::choose(Choice& choice, const Work& work, const Tries& tries) const {
     std::vector<Standing> standings;
     for (const Replica& replica : choice.tier.replicas) {
-        const bool untried = (tried >> standings.size() & 1U) == 0;
+        const bool untried = !tries.has(standings.size());
         const bool up = replica.backend->probe() != inference::Health::Down;
         standings.push_back({.usable = untried && up,
                              .weight = replica.weight,
@@ -198,13 +233,33 @@ std::size_t Failover::Impl::choose(Choice& choice, const Work& work, std::uint64
     }
     // Where all are down one of them is asked all the same: it says why.
     if (std::ranges::none_of(standings, &Standing::usable)) {
-        for (std::size_t i = 0; i < standings.size(); ++i) {
-            standings[i].usable = (tried >> i & 1U) == 0;
-        }
+        for (std::size_t i = 0; i < standings.size(); ++i) standings[i].usable = !tries.has(i);
     }
     const auto chosen = choice.balancer.choose(standings, work, Clock::now());
     CHECK(chosen.has_value());
     return *chosen;
+}
+
+// One on another server that would begin at once: a model that must be loaded first is no help.
+std::optional<Attempt> Failover::Impl::find_spare(Choice& choice, Call& call, const Tries& tries,
+                                                  const Attempt& first) const {
+    const Clock::time_point now = Clock::now();
+    std::vector<Standing> standings;
+    for (const Replica& replica : choice.tier.replicas) {
+        const std::size_t i = standings.size();
+        const bool usable = !tries.has(i) && replica.load != first.replica->load &&
+                            replica.backend->probe() == inference::Health::Ready &&
+                            !choice.balancer.ejected(i, now);
+        standings.push_back(
+            {.usable = usable, .weight = replica.weight, .outstanding = replica.load->tokens()});
+    }
+    if (std::ranges::none_of(standings, &Standing::usable)) return std::nullopt;
+    if (!hedge_budget->take()) return std::nullopt;
+    const auto chosen = choice.balancer.choose_beside(standings, call.work, now);
+    CHECK(chosen.has_value());
+    call.may_hedge = false;
+    metrics.hedges.add();
+    return begin(choice, *chosen);
 }
 
 // All have been asked. False: it is not worth waiting.
@@ -219,61 +274,94 @@ Awaitable<bool> Failover::Impl::wait_for_another(const Error& error, std::size_t
 }
 
 template <class T, class Ask>
-Awaitable<Result<T>> Failover::Impl::run_tier(Choice& choice, const Work& work, Ask ask,
-                                              Deadline deadline, bool& final) const {
+Awaitable<Result<T>> Failover::Impl::run_tier(Choice& choice, Call& call, Ask ask) const {
     const std::size_t count = choice.tier.replicas.size();
-    std::uint64_t tried = 0;
-    for (std::size_t attempts = 1;; ++attempts) {
-        const std::size_t index = choose(choice, work, tried);
-        const Clock::time_point begun = Clock::now();
-        Attempt attempt{.replica = choice.tier.replicas[index]};
+    for (Tries tries;; ++tries.attempts) {
+        Attempt attempt = begin(choice, choose(choice, call.work, tries));
         Result<T> reply = fail(Code::Internal, "not asked");
-        {
-            const Load::Share share(attempt.replica.load, work.tokens);
+        if (call.may_hedge && count > 1 && tries.attempts < options.attempts_max) {
+            reply = co_await run_hedged<T>(choice, call, ask, tries, attempt);
+        } else {
+            const Load::Share share(attempt.replica->load, call.work.tokens);
             reply = co_await ask(attempt);
         }
         if (reply) {
-            choice.balancer.succeeded(index, attempt.first_token, begun, Clock::now());
+            choice.balancer.succeeded(attempt.index, attempt.first_token, attempt.begun,
+                                      Clock::now());
             co_return reply;
         }
-        final = attempt.final || deadline.passed();
-        if (final || !may_succeed_elsewhere(reply.error())) co_return reply;
-        choice.balancer.failed(index, begun, Clock::now());
-        if (attempts == options.attempts_max) co_return reply;
-        tried |= std::uint64_t{1} << index;
-        if (static_cast<std::size_t>(std::popcount(tried)) < count) {
+        call.final = attempt.final || call.deadline.passed();
+        if (call.final || !may_succeed_elsewhere(reply.error())) co_return reply;
+        choice.balancer.failed(attempt.index, attempt.begun, Clock::now());
+        // What has begun is not made twice.
+        if (attempt.first_token) call.may_hedge = false;
+        if (tries.attempts == options.attempts_max) co_return reply;
+        tries.note(attempt.index);
+        if (static_cast<std::size_t>(std::popcount(tries.tried)) < count) {
             metrics.failovers.add();
             continue;
         }
-        if (!co_await wait_for_another(reply.error(), attempts, deadline)) co_return reply;
-        tried = 0;
+        if (!co_await wait_for_another(reply.error(), tries.attempts, call.deadline)) {
+            co_return reply;
+        }
+        tries.tried = 0;
         metrics.retries.add();
     }
 }
 
+// Asks the attempt's replica, and another where that is slow. Afterwards the attempt is the one
+// whose reply this is; the other has been counted if it failed, and left alone if it was cancelled.
 template <class T, class Ask>
-Awaitable<Result<T>> Failover::Impl::run(Work work, Ask ask, Deadline deadline) const {
+Awaitable<Result<T>> Failover::Impl::run_hedged(Choice& choice, Call& call, Ask ask, Tries& tries,
+                                                Attempt& attempt) const {
+    const Attempt first = attempt;
+    Hedge<T> hedge(co_await this_io(),
+                   {.ask = ask,
+                    .find_spare = [&] { return find_spare(choice, call, tries, first); },
+                    .after = options.hedge_after,
+                    .tokens = call.work.tokens},
+                   first);
+    co_await hedge.run();
+    const auto* other = hedge.failed_too();
+    if (other != nullptr && is_servers(other->reply.error(), call.deadline)) {
+        choice.balancer.failed(other->attempt.index, other->attempt.begun, Clock::now());
+        tries.note(other->attempt.index);
+        ++tries.attempts;
+    }
+    attempt = hedge.answered().attempt;
+    attempt.race = nullptr;
+    Result<T> reply = std::move(hedge.answered().reply);
+    if (hedge.spare_won() && (reply || attempt.first_token)) metrics.hedges_won.add();
+    co_return reply;
+}
+
+template <class T, class Ask>
+Awaitable<Result<T>> Failover::Impl::run(Call call, Ask ask) const {
     Result<T> reply = fail(Code::Internal, "not asked");
     for (std::size_t i = 0; i < choices.size(); ++i) {
         if (i > 0 && !stands_in(choices[i]->tier.cause, reply.error())) continue;
         if (i > 0) metrics.fallbacks.add();
-        bool final = false;
-        reply = co_await run_tier<T>(*choices[i], work, ask, deadline, final);
-        if (reply || final) co_return reply;
+        reply = co_await run_tier<T>(*choices[i], call, ask);
+        if (reply || call.final) co_return reply;
     }
     co_return reply;
+}
+
+Failover::Impl::Call Failover::Impl::hedged(Work work, Deadline deadline) const {
+    const bool may_hedge = hedges() && chooses();
+    if (may_hedge) hedge_budget->note_call();
+    return {.work = std::move(work), .deadline = deadline, .may_hedge = may_hedge};
 }
 
 namespace {
 
 // Names who answers now, and keeps the beginning of the answer back.
-template <class Attempt>
 Awaitable<Result<GenerateReply>> generate_once(const GenerateRequest& request, Sink& sink,
                                                Attempt& attempt, Deadline deadline) {
-    const inference::BackendInfo info = attempt.replica.backend->info();
+    const inference::BackendInfo info = attempt.replica->backend->info();
     sink.begin({.model = info.model, .backend = info.name});
     HeldSink held(sink);
-    auto reply = co_await attempt.replica.backend->generate(request, held, deadline);
+    auto reply = co_await attempt.replica->backend->generate(request, held, deadline);
     attempt.first_token = held.time_to_first();
     attempt.final = held.committed() || held.sink_failed();
     if (!reply) co_return reply;
@@ -282,46 +370,58 @@ Awaitable<Result<GenerateReply>> generate_once(const GenerateRequest& request, S
     co_return reply;
 }
 
-// The same where another has begun, or will go on.
-template <class Attempt>
+Awaitable<Result<GenerateReply>> generate_raced(const GenerateRequest& request, Sink& sink,
+                                                Attempt& attempt, Deadline deadline) {
+    RaceSink ours(*attempt.race, attempt.runner, sink);
+    co_return co_await generate_once(request, ours, attempt, deadline);
+}
+
+Awaitable<Result<GenerateReply>> ask_generate(const GenerateRequest& request, Sink& sink,
+                                              Attempt& attempt, Deadline deadline) {
+    if (attempt.race != nullptr) return generate_raced(request, sink, attempt, deadline);
+    return generate_once(request, sink, attempt, deadline);
+}
+
+// The same where another has begun, or will go on. What the loser of a race fails with concerns
+// nobody.
 Awaitable<Result<GenerateReply>> generate_part(Continuation& so_far, Attempt& attempt,
                                                Deadline deadline) {
     const GenerateRequest call = so_far.next_call();
-    auto reply = co_await generate_once(call, so_far, attempt, deadline);
-    if (!reply && so_far.may_go_on(reply.error())) attempt.final = false;
+    auto reply = co_await ask_generate(call, so_far, attempt, deadline);
+    const bool lost = attempt.race != nullptr && attempt.race->lost(attempt.runner);
+    if (!reply && !lost && so_far.may_go_on(reply.error())) attempt.final = false;
     co_return reply;
 }
 
-template <class Attempt>
 Awaitable<Result<EmbedReply>> embed_once(const EmbedRequest& request, Attempt& attempt,
                                          Deadline deadline) {
-    auto reply = co_await attempt.replica.backend->embed(request, deadline);
-    if (reply) reply->backend = attempt.replica.backend->info().name;
+    auto reply = co_await attempt.replica->backend->embed(request, deadline);
+    if (reply) reply->backend = attempt.replica->backend->info().name;
     co_return reply;
 }
 
-template <class Attempt>
 Awaitable<Result<inference::RerankReply>> rerank_once(const inference::RerankRequest& request,
                                                       Attempt& attempt, Deadline deadline) {
-    auto reply = co_await attempt.replica.backend->rerank(request, deadline);
-    if (reply) reply->backend = attempt.replica.backend->info().name;
+    auto reply = co_await attempt.replica->backend->rerank(request, deadline);
+    if (reply) reply->backend = attempt.replica->backend->info().name;
     co_return reply;
 }
 
-template <class Attempt>
 Awaitable<Result<boost::json::object>> inquire_once(const InquiryRequest& request, Attempt& attempt,
                                                     Deadline deadline) {
-    co_return co_await attempt.replica.backend->inquire(request, deadline);
+    co_return co_await attempt.replica->backend->inquire(request, deadline);
 }
 
 }  // namespace
 
 // Whoever cannot go on is not why the answer is incomplete.
 Awaitable<Result<GenerateReply>> Failover::Impl::run_on(const GenerateRequest& request, Sink& sink,
-                                                        Work work, Deadline deadline) const {
+                                                        Call call) const {
     Continuation so_far(request, sink);
-    const auto ask = [&](Attempt& attempt) { return generate_part(so_far, attempt, deadline); };
-    auto reply = co_await run<GenerateReply>(std::move(work), ask, deadline);
+    const auto ask = [&, deadline = call.deadline](Attempt& attempt) {
+        return generate_part(so_far, attempt, deadline);
+    };
+    auto reply = co_await run<GenerateReply>(std::move(call), ask);
     metrics.continuations.add(static_cast<double>(so_far.continuations()));
     if (!reply && so_far.broken()) co_return fail(*so_far.broken());
     if (reply) so_far.make_whole(reply->usage);
@@ -352,39 +452,35 @@ inference::Health Failover::probe() const {
 
 Awaitable<Result<GenerateReply>> Failover::generate(const GenerateRequest& request, Sink& sink,
                                                     Deadline deadline) {
-    const auto ask = [&](Impl::Attempt& attempt) {
-        return generate_once(request, sink, attempt, deadline);
+    const auto ask = [&](Attempt& attempt) {
+        return ask_generate(request, sink, attempt, deadline);
     };
-    Work work = work_of(request, impl_->chooses());
-    if (impl_->continues()) co_return co_await impl_->run_on(request, sink, work, deadline);
-    co_return co_await impl_->run<GenerateReply>(std::move(work), ask, deadline);
+    Impl::Call call = impl_->hedged(work_of(request, impl_->chooses()), deadline);
+    if (impl_->continues()) co_return co_await impl_->run_on(request, sink, std::move(call));
+    co_return co_await impl_->run<GenerateReply>(std::move(call), ask);
 }
 
 Awaitable<Result<EmbedReply>> Failover::embed(EmbedRequest request, Deadline deadline) {
-    const auto ask = [&](Impl::Attempt& attempt) { return embed_once(request, attempt, deadline); };
-    co_return co_await impl_->run<EmbedReply>(work_of(request), ask, deadline);
+    const auto ask = [&](Attempt& attempt) { return embed_once(request, attempt, deadline); };
+    co_return co_await impl_->run<EmbedReply>(impl_->hedged(work_of(request), deadline), ask);
 }
 
 Awaitable<Result<inference::RerankReply>> Failover::rerank(inference::RerankRequest request,
                                                            Deadline deadline) {
-    const auto ask = [&](Impl::Attempt& attempt) {
-        return rerank_once(request, attempt, deadline);
-    };
-    co_return co_await impl_->run<inference::RerankReply>(work_of(request), ask, deadline);
+    const auto ask = [&](Attempt& attempt) { return rerank_once(request, attempt, deadline); };
+    co_return co_await impl_->run<inference::RerankReply>(impl_->hedged(work_of(request), deadline),
+                                                          ask);
 }
 
 Awaitable<Result<boost::json::object>> Failover::inquire(InquiryRequest request,
                                                          Deadline deadline) {
-    const auto ask = [&](Impl::Attempt& attempt) {
-        return inquire_once(request, attempt, deadline);
-    };
+    const auto ask = [&](Attempt& attempt) { return inquire_once(request, attempt, deadline); };
+    Impl::Call call{.work = {}, .deadline = deadline};
     if (request.inquiry != inference::Inquiry::Describe) {
-        co_return co_await impl_->run<boost::json::object>(Work{}, ask, deadline);
+        co_return co_await impl_->run<boost::json::object>(std::move(call), ask);
     }
     // Another model stands in for this one, and is not it.
-    bool final = false;
-    co_return co_await impl_->run_tier<boost::json::object>(*impl_->choices.front(), Work{}, ask,
-                                                            deadline, final);
+    co_return co_await impl_->run_tier<boost::json::object>(*impl_->choices.front(), call, ask);
 }
 
 // Whoever holds the model in memory of this machine is the first.

@@ -39,6 +39,9 @@ struct FailoverOptions {
                                                 // each time, and half of it random
     std::chrono::milliseconds patience{5'000};  // for a server that says when to come again
     bool continues = false;  // an answer that breaks off is gone on with by another server
+    // A server that has said nothing for so long: the call is made to another as well, and whoever
+    // says something first answers. Once per call, as one of its attempts. 0: never.
+    std::chrono::milliseconds hedge_after{0};
     BalancerOptions balancer;
 
     bool operator==(const FailoverOptions&) const = default;
@@ -50,6 +53,8 @@ struct FailoverMetrics {
     metrics::Counter failovers;  // another server
     metrics::Counter fallbacks;  // another model
     metrics::Counter continuations;
+    metrics::Counter hedges;      // calls made to a second server at the same time
+    metrics::Counter hedges_won;  // that one answered
 };
 
 // Whether any of the tiers leaves a choice: to know more of its replicas is then worth something.
@@ -59,8 +64,9 @@ bool has_choice(std::span<const Tier> tiers);
 bool may_succeed_elsewhere(const Error& error);
 
 // One model, served by several backends and, where they fail, by other models. A call goes to one
-// of them at a time; as long as the caller has seen nothing of the answer, a failure that is not
-// the caller's own sends it on, and afterwards too where answers are continued. Thread-safe.
+// of them at a time, or to two where the first is slow and calls are hedged; as long as the caller
+// has seen nothing of the answer, a failure that is not the caller's own sends it on, and
+// afterwards too where answers are continued. Thread-safe.
 class Failover final : public inference::Backend {
   public:
     // REQUIRES a tier, each with 1 to 64 replicas. `earlier`, which may be null, is not needed
