@@ -30,7 +30,6 @@ boost::json::object said(std::string_view text) {
     return {{"choices", {{{"delta", {{"content", text}}}}}}};
 }
 const boost::json::object kRole = {{"choices", {{{"delta", {{"role", "assistant"}}}}}}};
-
 Error broken(Code code = Code::Unavailable, std::string message = "broken") {
     return {.code = code, .message = std::move(message)};
 }
@@ -121,7 +120,6 @@ class TimedReplica final : public inference::Backend {
 };
 
 using Server = std::shared_ptr<TimedReplica>;
-
 Server server(std::string name, Script script = {}) {
     return std::make_shared<TimedReplica>(std::move(name), std::move(script));
 }
@@ -404,8 +402,7 @@ TEST_F(HedgeTest, WhoIsOvertakenHasNotFailed) {
 TEST_F(HedgeTest, AFailureBesideAnAnswerIsCounted) {
     options_.balancer = {.calls_min = 1};
     const Server bad = server("bad", {.wait = kLate / 2, .error = broken()});
-    const Server late = server("late", {.wait = kLate});
-    Failover& failover = over({bad, late});
+    Failover& failover = over({bad, server("late", {.wait = kLate})});
     for (int i = 0; i < 6; ++i) ASSERT_TRUE(generate(failover));
     EXPECT_LE(bad->calls, 2) << "it is left out";
 }
@@ -442,9 +439,8 @@ TEST_F(HedgeTest, OfAnAnswerThatIsSeenAtItsEndTheFirstWordDecides) {
 
 TEST_F(HedgeTest, WithoutTheSettingNobodyIsAskedBeside) {
     options_.hedge_after = 0ms;
-    const Server late = server("late", {.wait = kLate});
     const Server other = server("other");
-    ASSERT_TRUE(generate({late, other}));
+    ASSERT_TRUE(generate({server("late", {.wait = kLate}), other}));
     EXPECT_EQ(other->calls, 0);
 }
 
