@@ -16,8 +16,9 @@ struct WorkloadOptions {
     std::string encoding = "base64";
     std::size_t batch = 1;
     std::string body_file;
-    std::string bodies_file;   // a body per line, sent in turn
-    std::uint64_t tokens = 0;  // that each answer to them has, where its max_tokens says nothing else
+    std::string bodies_file;  // a body per line, sent in turn
+    std::uint64_t tokens =
+        0;  // that each answer to them has, where its max_tokens says nothing else
 };
 
 // Every request of one pass, ready to send: the texts in file order, `batch` per request. Throws.

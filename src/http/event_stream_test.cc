@@ -87,9 +87,9 @@ TEST(OnlyData, KnowsTheFormThatNearlyAllEventsHave) {
     EXPECT_EQ(only_data("event: e\ndata: {\"a\": 1}\n\n"), "{\"a\": 1}");
     EXPECT_EQ(only_data("data: \n\n"), "");
     for (const std::string_view event :
-         {"", "\n\n", "data: x\n", "data: x\r\n\r\n", "data: x\ndata: y\n\n", ": x\n\n", "data: x\r\n\n",
-          "event: e\r\ndata: x\n\n", "event: e\nid: 1\ndata: x\n\n", "event: e", "data:\n", "event:\n\n",
-          "data: x\ny\n\n"}) {
+         {"", "\n\n", "data: x\n", "data: x\r\n\r\n", "data: x\ndata: y\n\n", ": x\n\n",
+          "data: x\r\n\n", "event: e\r\ndata: x\n\n", "event: e\nid: 1\ndata: x\n\n", "event: e",
+          "data:\n", "event:\n\n", "data: x\ny\n\n"}) {
         EXPECT_EQ(only_data(event), std::nullopt) << event;
     }
 }

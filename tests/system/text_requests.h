@@ -66,9 +66,9 @@ inline void expect_leaving_frees_the_slot(const std::string& address, std::strin
                      "Content-Length: " + std::to_string(text.size()) + "\r\n\r\n" + text);
         std::this_thread::sleep_for(std::chrono::milliseconds(300));
         probe.reset();
-        EXPECT_TRUE(eventually(std::chrono::seconds(2),
-                               [&] { return metric(address, left) > before; }))
-            << stream;
+        EXPECT_TRUE(eventually(std::chrono::seconds(2), [&] {
+            return metric(address, left) > before;
+        })) << stream;
         EXPECT_EQ(post(address, path, boost::json::serialize(next)).status, 200);
     }
 }

@@ -18,8 +18,9 @@ namespace hearth::remote {
 class RemoteAnswer {
   public:
     // `original`: whose words the answer keeps; null: it is translated. All must outlive it.
-    RemoteAnswer(const Upstream& upstream, Upstream::Visit& visit, const inference::GenerateRequest& request,
-                 const inference::Original* original, inference::Sink& sink);
+    RemoteAnswer(const Upstream& upstream, Upstream::Visit& visit,
+                 const inference::GenerateRequest& request, const inference::Original* original,
+                 inference::Sink& sink);
 
     Result<void> head(const http::Reply& reply);
     Awaitable<Result<void>> body(std::string_view bytes);

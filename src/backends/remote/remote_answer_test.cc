@@ -86,8 +86,8 @@ TEST_F(RemoteAnswerTest, AProbeThatBeginsToAnswerIsEnough) {
     EXPECT_EQ(upstream_->health(), inference::Health::Down);
     std::this_thread::sleep_for(30ms);
     KeepingSink first(false);
-    auto probe = testing::start(shards_.io(0),
-                                backend().generate(request_, first, Deadline::after(limit_)));
+    auto probe =
+        testing::start(shards_.io(0), backend().generate(request_, first, Deadline::after(limit_)));
     ASSERT_EQ(probe.wait_for(200ms), std::future_status::timeout);
     const auto other = generate();
     EXPECT_TRUE(other) << other.error().message;

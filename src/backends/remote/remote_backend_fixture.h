@@ -34,9 +34,10 @@ inline std::string chunk(std::string_view delta, std::string_view reason = "null
 }
 inline const std::string kRole = chunk(R"({"role":"assistant"})");
 inline const std::string kWord = chunk(R"({"content":"yes"})");
-inline const std::string kEnd = chunk("{}", R"("stop")") +
-                         R"(data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1}})"
-                         "\n\ndata: [DONE]\n\n";
+inline const std::string kEnd =
+    chunk("{}", R"("stop")") +
+    R"(data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1}})"
+    "\n\ndata: [DONE]\n\n";
 
 inline std::string whole(int status, std::string_view body, std::string_view more_fields = "") {
     return format(

@@ -87,8 +87,9 @@ class Upstream {
         // A part of the answer has come.
         void answers() { pass_.answers(); }
         void succeeded();
-        // What an error says of the server: nothing (the caller has left, or his time is over), that
-        // it works (4xx), that it wants a pause, or that it fails. `status`: of its answer; 0: none came.
+        // What an error says of the server: nothing (the caller has left, or his time is over),
+        // that it works (4xx), that it wants a pause, or that it fails. `status`: of its answer; 0:
+        // none came.
         void failed(const Error& error, int status);
 
       private:

@@ -15,9 +15,15 @@ using inference::Dialect;
 using inference::Usage;
 
 // Of a whole answer: what tells a failure, or how much it took.
-constexpr std::array<std::string_view, 9> kTelling = {
-    "error",    "type",      "usage",           "prompt_eval_count", "eval_count",
-    "stop_type", "tokens_evaluated", "tokens_predicted", "timings"};
+constexpr std::array<std::string_view, 9> kTelling = {"error",
+                                                      "type",
+                                                      "usage",
+                                                      "prompt_eval_count",
+                                                      "eval_count",
+                                                      "stop_type",
+                                                      "tokens_evaluated",
+                                                      "tokens_predicted",
+                                                      "timings"};
 
 struct Way {
     Dialect dialect;

@@ -146,7 +146,8 @@ struct Failover::Impl {
 
     Impl(std::vector<Tier> tiers, FailoverOptions options_in, FailoverMetrics metrics_in,
          const Impl* earlier)
-        : hedge_budget(earlier != nullptr ? earlier->hedge_budget : std::make_shared<HedgeBudget>()),
+        : hedge_budget(earlier != nullptr ? earlier->hedge_budget
+                                          : std::make_shared<HedgeBudget>()),
           options(options_in),
           metrics(metrics_in) {
         CHECK(!tiers.empty());

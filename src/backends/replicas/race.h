@@ -29,7 +29,8 @@ class Race {
     // The answer is that runner's from now on. False: it has lost. Returns when the other is out of
     // the caller's sink; what it did there is whole.
     Awaitable<bool> claim(Runner who);
-    // The same of an answer of which the caller sees nothing yet, and so of a sink that nobody is in.
+    // The same of an answer of which the caller sees nothing yet, and so of a sink that nobody is
+    // in.
     void win(Runner who);
     // That runner is not to begin, or to end.
     void cancel(Runner who);
