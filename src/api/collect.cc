@@ -4,6 +4,7 @@
 
 #include "api/json_body.h"
 #include "base/format.h"
+#include "inference/json.h"
 
 namespace hearth::api {
 namespace {
@@ -65,7 +66,7 @@ void Collector::append_list(json::array& to, const json::object& from, std::stri
     const json::value* value = from.if_contains(key);
     if (value == nullptr || !value->is_array()) return;
     for (const json::value& item : value->get_array()) {
-        bytes_ += weight_of(item);
+        bytes_ += inference::weight_of(item);
         to.push_back(item);
     }
 }

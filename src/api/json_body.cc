@@ -130,19 +130,6 @@ bool flag_of(const json::object& from, std::string_view name, bool otherwise) {
     return value != nullptr && value->is_bool() ? value->get_bool() : otherwise;
 }
 
-// About what a value takes in memory.
-std::size_t weight_of(const json::value& value) {
-    std::size_t bytes = sizeof(json::value);
-    if (value.is_string()) bytes += value.get_string().size();
-    if (value.is_array()) {
-        for (const json::value& item : value.get_array()) bytes += weight_of(item);
-    }
-    if (value.is_object()) {
-        for (const auto& [key, item] : value.get_object()) bytes += key.size() + weight_of(item);
-    }
-    return bytes;
-}
-
 Error must_be(std::string_view name, std::string_view expected) {
     return {.code = Code::InvalidArgument,
             .message = format("{} must be {}", name, expected),

@@ -39,9 +39,6 @@ const boost::json::value* find(const boost::json::object& from, std::string_view
 std::string text_of(const boost::json::object& from, std::string_view name);
 bool flag_of(const boost::json::object& from, std::string_view name, bool otherwise = false);
 
-// About what a value takes in memory.
-std::size_t weight_of(const boost::json::value& value);
-
 // InvalidArgument: "NAME must be EXPECTED".
 Error must_be(std::string_view name, std::string_view expected);
 

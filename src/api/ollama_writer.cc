@@ -8,6 +8,7 @@
 #include "api/ollama.h"
 #include "api/ollama_generate.h"
 #include "base/format.h"
+#include "inference/json.h"
 
 namespace hearth::api::ollama {
 namespace {
@@ -71,7 +72,7 @@ class Writer final : public AnswerWriter {
         whole_.text += said.text;
         whole_.thinking += said.thinking;
         for (json::value& one : said.logprobs) {
-            kept_bytes_ += weight_of(one);
+            kept_bytes_ += inference::weight_of(one);
             whole_.logprobs.push_back(std::move(one));
         }
         return check_bound();

@@ -10,6 +10,7 @@
 #include "api/openai_logprobs.h"
 #include "api/responses.h"
 #include "base/format.h"
+#include "inference/json.h"
 
 namespace hearth::api::responses {
 namespace {
@@ -147,7 +148,7 @@ class Output {
         const bool goes_on = is_open(last_) && items_[last_].kind == kind;
         Item& item = goes_on ? items_[last_] : begin(kind, out);
         item.text += text;
-        bytes_ += text.size() + weight_of(logprobs);
+        bytes_ += text.size() + inference::weight_of(logprobs);
         json::object fields = place_in(last_);
         fields["delta"] = text;
         if (kind == ItemKind::Message) fields["logprobs"] = logprobs;

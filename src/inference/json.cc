@@ -116,4 +116,16 @@ json::value parse_members(std::string_view text, std::span<const std::string_vie
     return parse_json(text, error, std::move(storage));
 }
 
+std::size_t weight_of(const json::value& value) {
+    std::size_t bytes = sizeof(json::value);
+    if (value.is_string()) bytes += value.get_string().size();
+    if (value.is_array()) {
+        for (const json::value& item : value.get_array()) bytes += weight_of(item);
+    }
+    if (value.is_object()) {
+        for (const auto& [key, item] : value.get_object()) bytes += key.size() + weight_of(item);
+    }
+    return bytes;
+}
+
 }  // namespace hearth::inference

@@ -24,4 +24,7 @@ boost::json::value parse_members(std::string_view text, std::span<const std::str
                                  boost::system::error_code& error,
                                  boost::json::storage_ptr storage = {});
 
+// About what a value takes in memory, in bytes.
+std::size_t weight_of(const boost::json::value& value);
+
 }  // namespace hearth::inference

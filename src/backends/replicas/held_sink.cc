@@ -3,31 +3,11 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "inference/json.h"
+
 namespace hearth::replicas {
-namespace {
 
 namespace json = boost::json;
-
-// In memory, about.
-std::size_t weight_of(const json::value& value) {
-    std::size_t bytes = sizeof value;
-    if (const json::string* text = value.if_string()) bytes += text->size();
-    if (const json::array* list = value.if_array()) {
-        for (const json::value& item : *list) bytes += weight_of(item);
-    }
-    if (const json::object* object = value.if_object()) {
-        for (const auto& [key, member] : *object) bytes += key.size() + weight_of(member);
-    }
-    return bytes;
-}
-
-std::size_t weight_of(const json::object& event) {
-    std::size_t bytes = sizeof event;
-    for (const auto& [key, member] : event) bytes += key.size() + weight_of(member);
-    return bytes;
-}
-
-}  // namespace
 
 Awaitable<Result<void>> HeldSink::pass(json::object event) {
     Result<void> pushed = co_await next_.push(std::move(event));
@@ -57,7 +37,9 @@ bool HeldSink::keeps(const json::object& event) {
         note_first();
         next_.first_word();
     }
-    events_bytes_ += weight_of(event);
+    for (const auto& [name, value] : event) {
+        events_bytes_ += name.size() + inference::weight_of(value);
+    }
     return events_bytes_ <= kAnswerBytesMax;
 }
 
