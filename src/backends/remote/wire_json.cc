@@ -4,8 +4,8 @@
 #include <array>
 #include <cctype>
 #include <charconv>
-#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <utility>
 
 #include "base/format.h"
@@ -28,62 +28,32 @@ void append_double(std::string& out, double number) {
     out.append(buffer, end.ptr);
 }
 
-// The next `digits` of a text; nothing where they are not all there.
-std::optional<int> take_number(std::string_view& text, std::size_t digits) {
-    int number = 0;
-    const std::string_view part = text.substr(0, digits);
-    const auto end = std::from_chars(part.data(), part.data() + part.size(), number);
-    const bool whole = part.size() == digits && part.front() != '-' && end.ec == std::errc{} &&
-                       end.ptr == part.data() + part.size();
-    if (!whole) return std::nullopt;
-    text.remove_prefix(digits);
-    return number;
-}
-
-bool take_mark(std::string_view& text, std::string_view marks) {
-    if (text.empty() || !marks.contains(text.front())) return false;
-    text.remove_prefix(1);
-    return true;
-}
-
-// "T03:25:00" or "+02:00", without its first character: seconds.
-std::optional<std::int64_t> take_clock(std::string_view& text, bool with_seconds) {
-    const auto hours = take_number(text, 2);
-    if (!hours || !take_mark(text, ":")) return std::nullopt;
-    const auto minutes = take_number(text, 2);
-    if (!minutes || *hours > 23 || *minutes > 59) return std::nullopt;
-    const std::int64_t seconds = 3600LL * *hours + 60LL * *minutes;
-    if (!with_seconds) return seconds;
-    if (!take_mark(text, ":")) return std::nullopt;
-    const auto rest = take_number(text, 2);
-    if (!rest || *rest > 60) return std::nullopt;
-    return seconds + *rest;
-}
-
 // RFC 3339, section 5.6: "2026-11-21T03:25:00.123+02:00".
 std::optional<std::int64_t> parse_moment(std::string_view text) {
-    using namespace std::chrono;
-    const auto years = take_number(text, 4);
-    if (!years || !take_mark(text, "-")) return std::nullopt;
-    const auto months = take_number(text, 2);
-    if (!months || !take_mark(text, "-")) return std::nullopt;
-    const auto days = take_number(text, 2);
-    if (!days || !take_mark(text, "Tt ")) return std::nullopt;
-    const year_month_day date{year(*years), month(static_cast<unsigned>(*months)),
-                              day(static_cast<unsigned>(*days))};
-    const auto time = take_clock(text, true);
-    if (!date.ok() || !time) return std::nullopt;
-    if (take_mark(text, ".")) {
-        text.remove_prefix(std::min(text.find_first_not_of("0123456789"), text.size()));
+    constexpr const char* kForm = "%Y-%m-%dT%H:%M:%S";
+    constexpr std::size_t kSize = 19;
+    std::string moment(text.substr(0, kSize));
+    if (moment.size() < kSize || !std::string_view("Tt ").contains(moment[10])) return std::nullopt;
+    moment[10] = 'T';
+    std::tm time{};
+    if (::strptime(moment.c_str(), kForm, &time) == nullptr) return std::nullopt;
+    const std::int64_t here = ::timegm(&time);
+    // What is no day of the calendar, or is written shorter, reads otherwise when it is written.
+    char again[kSize + 1];
+    if (std::strftime(again, sizeof again, kForm, &time) == 0 || moment != again) {
+        return std::nullopt;
     }
-    const std::int64_t here =
-        duration_cast<seconds>(sys_days(date).time_since_epoch()).count() + *time;
+    text.remove_prefix(kSize);
+    if (text.starts_with('.')) {
+        text.remove_prefix(std::min(text.find_first_not_of("0123456789", 1), text.size()));
+    }
     if (text == "Z" || text == "z") return here;
-    const bool east = text.starts_with('+');
-    if (!take_mark(text, "+-")) return std::nullopt;
-    const auto offset = take_clock(text, false);
-    if (!offset || !text.empty()) return std::nullopt;
-    return east ? here - *offset : here + *offset;
+    std::tm zone{};
+    const std::string offset(text);
+    if (offset.size() != 6 || offset[3] != ':') return std::nullopt;
+    const char* const end = ::strptime(offset.c_str(), "%z", &zone);
+    if (end == nullptr || *end != '\0') return std::nullopt;
+    return here - zone.tm_gmtoff;
 }
 
 // Recursive: as deep as the value, which was parsed and so is at most 64 levels deep.
