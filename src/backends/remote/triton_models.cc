@@ -191,10 +191,10 @@ Awaitable<Result<TritonModels::Card>> TritonModels::read_card(std::string model,
                         .reason = "model_not_found"});
     }
     CO_TRY(kserve::Metadata metadata, kserve::parse_metadata(told.body));
-    // Only Triton has it. What is wrong with the server the next call finds.
-    const auto config = co_await ask(kserve::config_call(model), deadline);
+    // Only Triton has it.
+    CO_TRY(const http::Reply config, co_await ask(kserve::config_call(model), deadline));
     const auto batch_max =
-        config && config->status == 200 ? kserve::parse_batch_max(config->body) : std::nullopt;
+        config.status == 200 ? kserve::parse_batch_max(config.body) : std::nullopt;
     auto card = std::make_shared<const TritonCard>(
         make_card(std::move(metadata), batch_max, rules_of(model), upstream_->options().name));
     const MutexLock lock(mutex_);
