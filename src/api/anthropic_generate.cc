@@ -270,7 +270,7 @@ Result<MessagesCall> parse(std::string_view text, bool counts_only) {
     MessagesCall call;
     json::object& to = call.request.body;
     call.request.model = text_of(body, "model");
-    call.stream = flag_of(body, "stream");
+    call.stream = flag_at(body, "stream");
     for (const std::string_view name : kKept) {
         if (const json::value* value = find(body, name)) to[name] = *value;
     }

@@ -321,7 +321,7 @@ class Translator {
         if (const json::value* content = find(block, "content")) {
             TRY_VOID(parts.add_content(content, Level::Outer, where + ".content"));
         }
-        if (flag_of(block, "is_error")) parts.mark_as_error();
+        if (flag_at(block, "is_error")) parts.mark_as_error();
         out_.has_images = out_.has_images || parts.has_images();
         turn_.results.push_back(
             {{"role", "tool"}, {"tool_call_id", id}, {"content", parts.take()}});

@@ -151,7 +151,7 @@ Result<Call> parse(std::string_view text) {
     Call call;
     call.request.operation = inference::Operation::Infill;
     call.request.model = text_of(body, "model");
-    call.stream = flag_of(body, "stream");
+    call.stream = flag_at(body, "stream");
     json::object& to = call.request.body;
     for (const auto& [name, value] : body) {
         if (!value.is_null()) to[name] = value;

@@ -114,20 +114,8 @@ Result<void> check_stop(const json::object& body) {
     return fail(must_be("stop", format("a string or a list of at most {} strings", kStopsMax)));
 }
 
-const json::value* find(const json::object& from, std::string_view name) {
-    const json::value* value = from.if_contains(name);
-    return value != nullptr && !value->is_null() ? value : nullptr;
-}
-
 std::string text_of(const json::object& from, std::string_view name) {
-    const json::value* value = find(from, name);
-    return value != nullptr && value->is_string() ? std::string(value->get_string())
-                                                  : std::string();
-}
-
-bool flag_of(const json::object& from, std::string_view name, bool otherwise) {
-    const json::value* value = find(from, name);
-    return value != nullptr && value->is_bool() ? value->get_bool() : otherwise;
+    return std::string(inference::text_at(from, name));
 }
 
 Error must_be(std::string_view name, std::string_view expected) {

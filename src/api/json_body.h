@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "inference/json_members.h"
 
 // Reading the body of a generating call as a whole JSON object: unlike the lists of embed_body.h it
 // is short of items and rich in members, and what we do not know of it travels on.
@@ -33,11 +34,12 @@ Result<void> check_members(const boost::json::object& body, std::span<const Memb
 // "stop" of the OpenAI forms. Errors: InvalidArgument with `param`.
 Result<void> check_stop(const boost::json::object& body);
 
-// nullptr when absent or null.
-const boost::json::value* find(const boost::json::object& from, std::string_view name);
-// Of members that were checked; empty, false or `otherwise` when absent.
+using inference::find;
+using inference::flag_at;
+using inference::list_at;
+using inference::object_at;
+// As text_at().
 std::string text_of(const boost::json::object& from, std::string_view name);
-bool flag_of(const boost::json::object& from, std::string_view name, bool otherwise = false);
 
 // InvalidArgument: "NAME must be EXPECTED".
 Error must_be(std::string_view name, std::string_view expected);

@@ -59,10 +59,7 @@ Result<void> apply_length(const json::object& options, json::object& body) {
     TRY_VOID(check_option(options, {"num_predict", Kind::Whole, -2, kWholeMax}));
     const json::value* length = find(options, "num_predict");
     if (length == nullptr || length->to_number<std::int64_t>() < 0) return {};
-    for (const char* name : {"max_tokens", "max_completion_tokens"}) {
-        if (find(body, name) != nullptr) return {};
-    }
-    set_default(body, "n_predict", *length);
+    if (inference::tokens_limit_of(body) == nullptr) body["n_predict"] = *length;
     return {};
 }
 

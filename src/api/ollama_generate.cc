@@ -85,7 +85,7 @@ Result<void> read_format(const json::object& body, GenerateRequest& request) {
 
 // As above. Engines tell of no token at all when asked for no alternatives.
 void read_logprobs(const json::object& body, TextCall& call) {
-    if (!flag_of(body, "logprobs")) return;
+    if (!flag_at(body, "logprobs")) return;
     const json::value* top = find(body, "top_logprobs");
     call.top_logprobs = top != nullptr ? top->to_number<std::size_t>() : 0;
     const std::size_t asked = std::max<std::size_t>(1, call.top_logprobs);
@@ -125,8 +125,8 @@ Result<TextCall> read_common(const json::object& body) {
     TRY_VOID(check_members(body, kCommon));
     TRY_VOID(read_model(body, call));
     TRY_VOID(read_keep_alive(body, call));
-    call.stream = flag_of(body, "stream", true);
-    call.truncate = flag_of(body, "truncate", true);
+    call.stream = flag_at(body, "stream", true);
+    call.truncate = flag_at(body, "truncate", true);
     if (const json::value* options = find(body, "options")) {
         TRY_VOID(apply_options(options->get_object(), call.request));
     }
@@ -270,7 +270,7 @@ Result<void> take_prompt(const json::object& body, TextCall& call) {
         to["input_suffix"] = body.at("suffix");
         return {};
     }
-    if (flag_of(body, "raw")) {
+    if (flag_at(body, "raw")) {
         call.request.operation = Operation::Completion;
         to["prompt"] = prompt;
         return {};

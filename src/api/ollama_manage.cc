@@ -80,8 +80,8 @@ Result<PullCall> parse_pull(std::string_view text) {
     TRY_VOID(check_members(body, kPull));
     PullCall call;
     TRY(call.model, model_of(body));
-    call.insecure = flag_of(body, "insecure");
-    call.stream = flag_of(body, "stream", true);
+    call.insecure = flag_at(body, "insecure");
+    call.stream = flag_at(body, "stream", true);
     return call;
 }
 
@@ -123,7 +123,7 @@ Result<CreateCall> parse_create(std::string_view text) {
     }
     TRY(call.licenses, licenses_of(body));
     call.quantise = text_of(body, "quantize");
-    call.stream = flag_of(body, "stream", true);
+    call.stream = flag_at(body, "stream", true);
     return call;
 }
 

@@ -106,19 +106,15 @@ std::size_t choices_of(const json::object& body) {
     return 1;
 }
 
-// The names of the limit, the one that counts first.
 bool wants_no_tokens(const json::object& body) {
-    for (const char* name : {"n_predict", "max_completion_tokens", "max_tokens"}) {
-        const json::value* limit = find(body, name);
-        if (limit != nullptr) return limit->to_number<double>() == 0;
-    }
-    return false;
+    const json::value* limit = inference::tokens_limit_of(body);
+    return limit != nullptr && limit->to_number<double>() == 0;
 }
 
 void take_stream_options(const json::object& body, GenerateCall& call) {
     json::object options;
     if (const json::value* given = find(body, "stream_options")) options = given->get_object();
-    call.include_usage = flag_of(options, "include_usage");
+    call.include_usage = flag_at(options, "include_usage");
     if (!call.stream || call.include_usage) return;
     options["include_usage"] = true;
     call.usage_wish = json::serialize(options);
@@ -133,7 +129,7 @@ Result<GenerateCall> take_common(json::object body, Operation operation, Form fo
     call.request.operation = operation;
     call.form = form;
     call.request.model = text_of(body, "model");
-    call.stream = flag_of(body, "stream");
+    call.stream = flag_at(body, "stream");
     call.choices = choices_of(body);
     call.silent = wants_no_tokens(body);
     take_stream_options(body, call);
@@ -199,7 +195,7 @@ Result<void> take_chat_logprobs(GenerateCall& call) {
     json::object& body = call.request.body;
     const json::value* top = find(body, "top_logprobs");
     const std::size_t count = top != nullptr ? top->to_number<std::size_t>() : 0;
-    if (flag_of(body, "logprobs")) {
+    if (flag_at(body, "logprobs")) {
         call.top_logprobs = count;
         body["top_logprobs"] = std::max<std::size_t>(1, count);
         return {};
@@ -266,7 +262,7 @@ Result<void> check_images(const json::value& prompt) {
 
 Result<void> take_echo(GenerateCall& call) {
     json::object& body = call.request.body;
-    const bool wanted = flag_of(body, "echo");
+    const bool wanted = flag_at(body, "echo");
     body.erase("echo");
     if (!wanted) return {};
     if (call.top_logprobs) {

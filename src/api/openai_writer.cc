@@ -260,7 +260,7 @@ class WholeWriter final : public AnswerWriter {
   public:
     WholeWriter(const GenerateCall& call, Operation operation, std::string model)
         : form_(call.form),
-          wants_tokens_(flag_of(call.request.body, "return_tokens")),
+          wants_tokens_(flag_at(call.request.body, "return_tokens")),
           fields_(call.fields),
           model_(std::move(model)),
           shaper_(call),

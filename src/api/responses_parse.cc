@@ -84,7 +84,7 @@ Result<void> refuse_state(const json::object& body) {
     for (const auto& [name, instead] : kKept) {
         if (find(body, name) != nullptr) return fail(stateless(name, instead));
     }
-    if (flag_of(body, "background")) {
+    if (flag_at(body, "background")) {
         return fail(stateless("background", "ask for a stream, or wait for the answer"));
     }
     return {};

@@ -81,18 +81,9 @@ json::object object_of(const Item& item, bool begun) {
     return out;
 }
 
-const json::object* member_object(const json::object& from, std::string_view name) {
-    const json::value* value = find(from, name);
-    return value != nullptr ? value->if_object() : nullptr;
-}
-const json::array* member_list(const json::object& from, std::string_view name) {
-    const json::value* value = find(from, name);
-    return value != nullptr ? value->if_array() : nullptr;
-}
-
 // This dialect is answered once.
 const json::object* first_choice(const json::object& event) {
-    const json::array* choices = member_list(event, "choices");
+    const json::array* choices = list_at(event, "choices");
     return choices != nullptr && !choices->empty() ? choices->front().if_object() : nullptr;
 }
 
@@ -157,7 +148,7 @@ class Output {
     }
     // A fragment of a tool call: the first brings its name.
     void call(const json::object& fragment, std::string& out) {
-        const json::object* function = member_object(fragment, "function");
+        const json::object* function = object_at(fragment, "function");
         const std::string name = function != nullptr ? text_of(*function, "name") : "";
         const std::string text = function != nullptr ? text_of(*function, "arguments") : "";
         const auto [found, is_new] = calls_.try_emplace(number_of_call(fragment), items_.size());
@@ -399,7 +390,7 @@ class Writer final : public AnswerWriter {
         if (const std::string reason = text_of(choice, "finish_reason"); !reason.empty()) {
             reason_ = reason;
         }
-        const json::object* delta = member_object(choice, "delta");
+        const json::object* delta = object_at(choice, "delta");
         if (delta == nullptr) return;
         if (const std::string text = text_of(*delta, "reasoning_content"); !text.empty()) {
             waiting_ = {};
@@ -409,7 +400,7 @@ class Writer final : public AnswerWriter {
         if (const std::string text = text_of(*delta, "content"); !text.empty()) {
             output_.say(ItemKind::Message, text, std::exchange(waiting_, {}), out);
         }
-        const json::array* calls = member_list(*delta, "tool_calls");
+        const json::array* calls = list_at(*delta, "tool_calls");
         if (calls == nullptr) return;
         waiting_ = {};
         for (const json::value& call : *calls) {
@@ -419,11 +410,11 @@ class Writer final : public AnswerWriter {
 
     // A token that is half a character has no text of its own: it waits for the other half.
     void take_logprobs(const json::object& choice) {
-        const json::object* given = member_object(choice, "logprobs");
+        const json::object* given = object_at(choice, "logprobs");
         if (given == nullptr || !top_logprobs_) return;
         json::object logprobs = *given;
         openai::trim_alternatives(logprobs, *top_logprobs_);
-        const json::array* list = member_list(logprobs, "content");
+        const json::array* list = list_at(logprobs, "content");
         if (list == nullptr) return;
         waiting_.insert(waiting_.end(), list->begin(), list->end());
     }

@@ -5,38 +5,28 @@
 #include <boost/json/value.hpp>
 #include <string_view>
 
+#include "inference/json_members.h"
+
 namespace hearth::api {
 namespace {
 
 namespace json = boost::json;
+using inference::list_at;
+using inference::object_at;
 
-constexpr std::int64_t kCountMax = 1'000'000'000'000;
+constexpr std::uint64_t kCountMax = 1'000'000'000'000;
 // Of 2,048 prompts with 128 choices each, the most a dialect accepts.
 constexpr std::size_t kChoicesMax = 2048 * 128;
 constexpr std::string_view kDetails = "prompt_tokens_details";
 
-std::int64_t count_at(const json::object& from, std::string_view key) {
-    // What was parsed is signed; what a backend has made itself may be unsigned.
-    boost::system::error_code wrong;
-    const json::value* value = from.if_contains(key);
-    if (value == nullptr) return 0;
-    const auto count = value->to_number<std::int64_t>(wrong);
-    return !wrong && count >= 0 && count <= kCountMax ? count : 0;
-}
-
-const json::object* object_at(const json::object& from, std::string_view key) {
-    const json::value* value = from.if_contains(key);
-    return value != nullptr ? value->if_object() : nullptr;
-}
-
-const json::array* choices_of(const json::object& event) {
-    const json::value* choices = event.if_contains("choices");
-    return choices != nullptr ? choices->if_array() : nullptr;
+std::int64_t counted_at(const json::object& from, std::string_view key) {
+    const auto count = inference::count_at(from, key).value_or(0);
+    return count <= kCountMax ? static_cast<std::int64_t>(count) : 0;
 }
 
 std::int64_t cached_of(const json::object& usage) {
     const json::object* details = object_at(usage, kDetails);
-    return details != nullptr ? count_at(*details, "cached_tokens") : 0;
+    return details != nullptr ? counted_at(*details, "cached_tokens") : 0;
 }
 
 void set_count(json::object& to, std::string_view key, std::int64_t count) {
@@ -60,16 +50,16 @@ void set_counts(json::object& to, std::int64_t prompt, std::int64_t cached,
 
 void UsageTotal::add(const json::object& event, std::int64_t choices_of_prompt) {
     choices_of_prompt_ = std::max<std::int64_t>(1, choices_of_prompt);
-    const json::array* choices = choices_of(event);
+    const json::array* choices = list_at(event, "choices");
     if (choices != nullptr) {
         for (const json::value& choice : *choices) {
-            if (choice.is_object()) see(count_at(choice.get_object(), "index"));
+            if (choice.is_object()) see(counted_at(choice.get_object(), "index"));
         }
     }
     const json::object* usage = object_at(event, "usage");
     if (usage == nullptr) return;
     if (choices != nullptr && choices->size() == 1 && choices->front().is_object()) {
-        add_choice(count_at(choices->front().get_object(), "index"), *usage);
+        add_choice(counted_at(choices->front().get_object(), "index"), *usage);
     } else {
         add_whole(*usage, choices == nullptr || choices->empty());
     }
@@ -84,9 +74,9 @@ void UsageTotal::add_choice(std::int64_t choice, const json::object& usage) {
     if (counts_.empty()) named_ = choice;
     if (choice == named_) words_ = usage;
     if (counts_.size() == kChoicesMax && !counts_.contains(choice)) return;
-    counts_[choice] = {.prompt = count_at(usage, "prompt_tokens"),
+    counts_[choice] = {.prompt = counted_at(usage, "prompt_tokens"),
                        .cached = cached_of(usage),
-                       .completion = count_at(usage, "completion_tokens")};
+                       .completion = counted_at(usage, "completion_tokens")};
 }
 
 // llama-server tells the usage of each choice of a chat in an event that names none of them.
@@ -96,8 +86,8 @@ void UsageTotal::add_whole(const json::object& usage, bool names_no_choice) {
         whole_ = usage;
         return;
     }
-    set_counts(*whole_, count_at(*whole_, "prompt_tokens"), cached_of(*whole_),
-               count_at(*whole_, "completion_tokens") + count_at(usage, "completion_tokens"));
+    set_counts(*whole_, counted_at(*whole_, "prompt_tokens"), cached_of(*whole_),
+               counted_at(*whole_, "completion_tokens") + counted_at(usage, "completion_tokens"));
 }
 
 json::object UsageTotal::total() const {

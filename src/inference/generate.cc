@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <boost/json/value.hpp>
 
+#include "inference/json_members.h"
+
 namespace hearth::inference {
 namespace {
 
@@ -27,14 +29,8 @@ void take_ms(const json::object& from, std::string_view key,
     }
 }
 
-const json::object* object_at(const json::object& from, std::string_view key) {
-    const json::value* value = from.if_contains(key);
-    return value != nullptr ? value->if_object() : nullptr;
-}
-
 bool has_text(const json::object& from, std::string_view key) {
-    const json::value* value = from.if_contains(key);
-    return value != nullptr && value->is_string() && !value->get_string().empty();
+    return !text_at(from, key).empty();
 }
 
 bool choice_says_something(const json::object& choice) {
@@ -48,6 +44,14 @@ bool choice_says_something(const json::object& choice) {
 }
 
 }  // namespace
+
+const json::value* tokens_limit_of(const json::object& body) {
+    for (const std::string_view name : kTokensLimits) {
+        const json::value* limit = find(body, name);
+        if (limit != nullptr && limit->is_number()) return limit;
+    }
+    return nullptr;
+}
 
 bool says_something(const json::object& event) {
     if (has_text(event, "content") || has_text(event, "stop_type")) return true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <boost/json/object.hpp>
 #include <chrono>
 #include <cstddef>
@@ -63,6 +64,12 @@ struct GenerateRequest {
     // Of a chat: its last message is the beginning of the answer, and only the rest is asked for.
     bool opens_answer = false;
 };
+
+// The names of the most tokens of an answer, of which the first one that is there counts.
+inline constexpr std::array<std::string_view, 3> kTokensLimits = {
+    "n_predict", "max_completion_tokens", "max_tokens"};
+// nullptr: the body sets no limit.
+const boost::json::value* tokens_limit_of(const boost::json::object& body);
 
 // For whoever takes a request's body: the error of what it lacks, if anything.
 Result<void> check_translatable(const GenerateRequest& request);

@@ -260,7 +260,12 @@ void Directory::apply_defaults(inference::GenerateRequest& request) const {
     for (const std::string& one : *defaults) {
         const std::size_t equals = one.find('=');
         const std::string member = one.substr(0, equals);
-        if (request.body.contains(member)) continue;
+        const bool is_limit =
+            std::ranges::find(inference::kTokensLimits, member) != inference::kTokensLimits.end();
+        if (is_limit ? inference::tokens_limit_of(request.body) != nullptr
+                     : request.body.contains(member)) {
+            continue;
+        }
         request.body[member] = value_of(std::string_view(one).substr(equals + 1));
         // The call is no longer its caller's alone.
         request.original = nullptr;

@@ -306,6 +306,24 @@ TEST_F(DirectoryTest, DefaultsHoldUnderEveryNameOfTheirModel) {
     EXPECT_EQ(tokens("m"), -1);
 }
 
+TEST_F(DirectoryTest, ALimitOfTheCallersIsOneUnderAnyOfItsNames) {
+    c_.list({"x"});
+    config_.defaults["x"] = {"max_completion_tokens=7", "temperature=0"};
+    apply();
+    const auto body = [&](boost::json::object given) {
+        return on_shard(0, [&] {
+            inference::GenerateRequest request{.model = "x", .body = std::move(given)};
+            directory_.apply_defaults(request);
+            return request.body;
+        });
+    };
+    EXPECT_EQ(body({{"max_tokens", 3}}),
+              (boost::json::object{{"max_tokens", 3}, {"temperature", 0}}));
+    EXPECT_EQ(body({{"n_predict", 3}, {"temperature", 1}}),
+              (boost::json::object{{"n_predict", 3}, {"temperature", 1}}));
+    EXPECT_EQ(body({}), (boost::json::object{{"max_completion_tokens", 7}, {"temperature", 0}}));
+}
+
 TEST_F(DirectoryTest, FindsAModelUnderEveryNameItIsCalledBy) {
     c_.list({"qwen:7b"});
     config_.aliases["mine"] = {"c/qwen:7b"};

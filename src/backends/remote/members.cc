@@ -89,14 +89,6 @@ bool says_nothing(std::string_view name, const json::value& value) {
     return value.is_number() && value.to_number<double>() == neutral->value;
 }
 
-const json::value* first_limit(const json::object& body) {
-    for (const char* name : {"n_predict", "max_completion_tokens", "max_tokens"}) {
-        const json::value* limit = find(body, name);
-        if (limit != nullptr && limit->is_number()) return limit;
-    }
-    return nullptr;
-}
-
 bool is_effort(std::string_view word) {
     constexpr std::array<std::string_view, 7> kEfforts = {"none", "minimal", "low", "medium",
                                                           "high", "xhigh",   "max"};
@@ -136,7 +128,7 @@ void erase_engine_members(json::object& body) {
 }
 
 std::optional<std::uint64_t> tokens_limit(const json::object& body) {
-    const json::value* limit = first_limit(body);
+    const json::value* limit = inference::tokens_limit_of(body);
     if (limit == nullptr) return std::nullopt;
     const auto number = limit->to_number<double>();
     if (!(number >= 0 && number < 1e15)) return std::nullopt;
@@ -144,7 +136,7 @@ std::optional<std::uint64_t> tokens_limit(const json::object& body) {
 }
 
 void erase_tokens_limit(json::object& body) {
-    for (const char* name : {"n_predict", "max_completion_tokens", "max_tokens"}) body.erase(name);
+    for (const std::string_view name : inference::kTokensLimits) body.erase(name);
 }
 
 json::array stop_words(const json::object& body) {

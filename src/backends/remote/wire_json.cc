@@ -16,8 +16,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr double kCountMax = 1e15;
-
 void append_double(std::string& out, double number) {
     if (!std::isfinite(number)) {
         out += "null";
@@ -82,11 +80,6 @@ void append_value(std::string& out, const json::value& value) {
 
 }  // namespace
 
-const json::value* find(const json::object& from, std::string_view name) {
-    const json::value* value = from.if_contains(name);
-    return value != nullptr && !value->is_null() ? value : nullptr;
-}
-
 bool is_object_with(std::string_view text, std::span<const std::string_view> names,
                     bool (*judge)(const json::object&)) {
     std::array<unsigned char, 2 << 10> memory;
@@ -94,35 +87,6 @@ bool is_object_with(std::string_view text, std::span<const std::string_view> nam
     boost::system::error_code failed;
     const json::value parsed = inference::parse_members(text, names, failed, &resource);
     return !failed && parsed.is_object() && judge(parsed.get_object());
-}
-
-const json::object* object_at(const json::object& from, std::string_view name) {
-    const json::value* value = from.if_contains(name);
-    return value != nullptr ? value->if_object() : nullptr;
-}
-
-const json::array* list_at(const json::object& from, std::string_view name) {
-    const json::value* value = from.if_contains(name);
-    return value != nullptr ? value->if_array() : nullptr;
-}
-
-std::string_view text_at(const json::object& from, std::string_view name) {
-    const json::value* value = from.if_contains(name);
-    return value != nullptr && value->is_string() ? std::string_view(value->get_string())
-                                                  : std::string_view();
-}
-
-bool flag_at(const json::object& from, std::string_view name, bool otherwise) {
-    const json::value* value = from.if_contains(name);
-    return value != nullptr && value->is_bool() ? value->get_bool() : otherwise;
-}
-
-std::optional<std::uint64_t> count_at(const json::object& from, std::string_view name) {
-    const json::value* value = from.if_contains(name);
-    if (value == nullptr || !value->is_number()) return std::nullopt;
-    const auto number = value->to_number<double>();
-    if (!(number >= 0 && number <= kCountMax)) return std::nullopt;
-    return static_cast<std::uint64_t>(number);
 }
 
 std::optional<std::int64_t> moment_at(const json::object& from, std::string_view name) {

@@ -10,19 +10,18 @@
 
 #include "base/error.h"
 #include "http/client.h"
+#include "inference/json_members.h"
 
 // Reading JSON of which nothing is certain, and what the kinds of upstreams have in common.
 namespace hearth::remote {
 
-// nullptr when absent, null, or something else.
-const boost::json::value* find(const boost::json::object& from, std::string_view name);
-const boost::json::object* object_at(const boost::json::object& from, std::string_view name);
-const boost::json::array* list_at(const boost::json::object& from, std::string_view name);
-// Empty when it is no string.
-std::string_view text_at(const boost::json::object& from, std::string_view name);
-bool flag_at(const boost::json::object& from, std::string_view name, bool otherwise = false);
-// A whole number from 0 to 10^15.
-std::optional<std::uint64_t> count_at(const boost::json::object& from, std::string_view name);
+using inference::count_at;
+using inference::find;
+using inference::flag_at;
+using inference::list_at;
+using inference::object_at;
+using inference::text_at;
+
 // A moment after 1970 and before 2200 as seconds since then: a number of them, or RFC 3339's text.
 std::optional<std::int64_t> moment_at(const boost::json::object& from, std::string_view name);
 

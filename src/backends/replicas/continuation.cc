@@ -18,7 +18,6 @@ constexpr std::array kHead = {"id", "created", "model", "system_fingerprint"};
 // An answer of a form cannot be begun in its middle; one of several is not one.
 constexpr std::array kForms = {"response_format", "json_schema", "grammar"};
 constexpr std::array kCounts = {"n", "n_cmpl", "best_of"};
-constexpr std::array kLimits = {"max_completion_tokens", "max_tokens", "n_predict"};
 
 bool says_more(const json::value* value) {
     if (value == nullptr || value->is_null()) return false;
@@ -59,7 +58,7 @@ bool has_one_text(const GenerateRequest& request) {
 }
 
 void lessen_limits(json::object& body, std::uint64_t pieces) {
-    for (const char* name : kLimits) {
+    for (const std::string_view name : inference::kTokensLimits) {
         json::value* limit = body.if_contains(name);
         if (limit == nullptr || !limit->is_number()) continue;
         const auto tokens = limit->to_number<double>();

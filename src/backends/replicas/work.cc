@@ -42,14 +42,10 @@ class PromptReader {
 };
 
 std::int64_t answer_tokens(const json::object& body) {
-    for (const char* name : {"max_completion_tokens", "max_tokens", "n_predict"}) {
-        const json::value* limit = body.if_contains(name);
-        if (limit == nullptr || !limit->is_number()) continue;
-        const auto tokens = limit->to_number<double>();
-        if (tokens >= 0)
-            return static_cast<std::int64_t>(std::min<double>(tokens, kAnswerTokensMax));
-    }
-    return kAnswerTokens;
+    const json::value* limit = inference::tokens_limit_of(body);
+    const double tokens = limit != nullptr ? limit->to_number<double>() : -1;
+    if (!(tokens >= 0)) return kAnswerTokens;
+    return static_cast<std::int64_t>(std::min<double>(tokens, kAnswerTokensMax));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/format.h"
 #include "inference/json.h"
+#include "inference/json_members.h"
 
 namespace hearth::worker {
 namespace {
@@ -15,6 +16,7 @@ namespace json = boost::json;
 using inference::GenerateRequest;
 using inference::Inquiry;
 using inference::Operation;
+using inference::text_at;
 
 // Seconds between signs of life while a prompt is read or a place is awaited.
 constexpr int kPingSeconds = 5;
@@ -40,17 +42,6 @@ Code code_of(std::string_view type, int status) {
     return status >= 400 && status < 500 ? Code::InvalidArgument : Code::BadUpstream;
 }
 
-std::string text_at(const json::object& from, std::string_view key) {
-    const json::value* value = from.if_contains(key);
-    return value != nullptr && value->is_string() ? std::string(value->get_string())
-                                                  : std::string();
-}
-
-std::int64_t count_at(const json::object& from, std::string_view key) {
-    const json::value* value = from.if_contains(key);
-    return value != nullptr && value->is_int64() ? value->get_int64() : -1;
-}
-
 // What llama-server says, with status 500, of a request that it cannot read: members of the wrong
 // type, calls without a name, tokens outside the vocabulary. What we add to a request is right:
 // this is the caller's.
@@ -63,19 +54,19 @@ bool complains(std::string_view message) {
 }
 
 Error error_of(const json::object& error, int status) {
-    const std::string type = text_at(error, "type");
-    Error answer{.code = code_of(type, status), .message = text_at(error, "message")};
+    const std::string_view type = text_at(error, "type");
+    Error answer{.code = code_of(type, status), .message = std::string(text_at(error, "message"))};
     if (answer.message.empty()) answer.message = "the engine failed and did not say why";
-    const std::int64_t prompt = count_at(error, "n_prompt_tokens");
-    const std::int64_t room = count_at(error, "n_ctx");
-    if (type == "exceed_context_size_error" && prompt >= 0 && room >= 0) {
+    const auto prompt = inference::count_at(error, "n_prompt_tokens");
+    const auto room = inference::count_at(error, "n_ctx");
+    if (type == "exceed_context_size_error" && prompt && room) {
         answer.message = format(
             "the prompt has {} tokens and the model's context has room for {}; shorten it, or load "
             "the model with a larger context",
-            prompt, room);
+            *prompt, *room);
         answer.reason = "context_length_exceeded";
-        answer.amount = static_cast<std::size_t>(prompt);
-        answer.limit = static_cast<std::size_t>(room);
+        answer.amount = *prompt;
+        answer.limit = *room;
     }
     if (answer.message.contains("input is not supported") ||
         answer.message.contains("does not support multimodal")) {

@@ -9,6 +9,7 @@
 
 #include "base/encoding.h"
 #include "base/format.h"
+#include "inference/json_members.h"
 
 namespace hearth::worker {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 namespace json = boost::json;
 using inference::EmbedReply;
 using inference::EmbedRequest;
+using inference::list_at;
 using inference::Overflow;
 using inference::TokenIds;
 
@@ -28,11 +30,6 @@ Result<json::object> read_answer(std::string_view body) {
     json::value parsed = json::parse(body, failed);
     if (failed || !parsed.is_object()) return nonsense();
     return std::move(parsed.get_object());
-}
-
-const json::array* list_at(const json::object& from, std::string_view key) {
-    const json::value* value = from.if_contains(key);
-    return value != nullptr ? value->if_array() : nullptr;
 }
 
 Result<std::vector<float>> read_row(const json::object& item) {
