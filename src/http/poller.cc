@@ -1,6 +1,9 @@
 #include "http/poller.h"
 
+#include <sched.h>
+
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "base/error.h"
 
@@ -75,9 +78,31 @@ void Poller::turn() {
     // A busy shard asks again at once: cheaper than a round through the outer set.
     constexpr int kRounds = 8;
     constexpr int kBusy = 4;
-    for (int round = 0; round < kRounds && dispatch() >= kBusy; ++round) {
+    const int count = dispatch();
+    for (int round = 1, last = count; round < kRounds && last >= kBusy; ++round) last = dispatch();
+    if (armed_) return;
+    if (expects_more(count > 0)) {
+        poll();
+    } else {
+        arm();
     }
-    if (!armed_) arm();
+}
+
+bool Poller::expects_more(bool had_events) {
+    const auto now = Pollable::Clock::now();
+    const bool is_soon = now - last_event_ < kPollTime;
+    if (had_events) last_event_ = now;
+    return is_soon;
+}
+
+void Poller::poll() {
+    armed_ = true;
+    // Whoever else wants this core gets it first.
+    ::sched_yield();
+    asio::post(io_, [this] {
+        armed_ = false;
+        turn();
+    });
 }
 
 int Poller::dispatch() {

@@ -45,7 +45,8 @@ class Pollable {
 // One epoll set per shard, inside the io_context's own. Sockets are registered once,
 // edge-triggered, for everything: no system call per wait, and a client that leaves is noticed for
 // nothing. Deadlines are plain time points: one timer per shard, set for the earliest, sweeps over
-// all. Shard-local.
+// all. While events follow each other closely the set is polled and not waited for, since to be
+// woken takes longer than what there is to do: docs/decisions/0012-polling.md. Shard-local.
 class Poller final : public boost::asio::execution_context::service {
   public:
     static boost::asio::execution_context::id id;  // NOLINT: the name asio asks for
@@ -67,6 +68,8 @@ class Poller final : public boost::asio::execution_context::service {
 
   private:
     static constexpr int kBatch = 128;
+    // After an event, and only where it came as soon after the one before it.
+    static constexpr std::chrono::microseconds kPollTime{100};
     // Sweeps walk all sockets of the shard, so they keep this distance; deadlines may be late by
     // it.
     static constexpr std::chrono::milliseconds kSweepGap{20};
@@ -75,6 +78,8 @@ class Poller final : public boost::asio::execution_context::service {
     void forget(Pollable& pollable);
     void arm();
     void turn();
+    bool expects_more(bool had_events);
+    void poll();
     int dispatch();
     void sweep_at(Pollable::Clock::time_point when);
     void sweep();
@@ -83,12 +88,13 @@ class Poller final : public boost::asio::execution_context::service {
     boost::asio::posix::stream_descriptor epoll_;
     boost::asio::steady_timer timer_;
     Pollable::Clock::time_point next_sweep_ = Pollable::Clock::time_point::max();
+    Pollable::Clock::time_point last_event_;
     Pollable* first_ = nullptr;
     Pollable* sweep_next_ = nullptr;  // whose turn is next in the sweep that runs
     std::array<epoll_event, kBatch> events_{};
     int at_ = 0;  // events_[at_, end_) are still to be dispatched
     int end_ = 0;
-    bool armed_ = false;
+    bool armed_ = false;  // a turn is to come
 };
 
 }  // namespace hearth::http

@@ -1,14 +1,16 @@
-// What ten thousand idle connections cost.
+// What idleness costs.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "http/server.h"
@@ -92,6 +94,29 @@ TEST(Server, HoldsTenThousandIdleConnectionsInLittleMemory) {
     ::waitpid(clients, nullptr, 0);
     EXPECT_TRUE(eventually([&] { return server.server.connections_approx() <= 1; }));
     for (const int fd : {ready[0], hold[0]}) ::close(fd);
+}
+
+double processor_seconds() {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    const auto seconds = [](timeval time) {
+        return double(time.tv_sec) + double(time.tv_usec) / 1e6;
+    };
+    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// Its shards poll while calls follow each other closely, and must stop when they no longer do.
+TEST(Server, SleepsWhenNobodyCalls) {
+    TestServer server;
+    RawSocket socket = server.connect();
+    for (int i = 0; i < 1000; ++i) {
+        socket.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        ASSERT_EQ(socket.read_reply().second, "ok");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const double before = processor_seconds();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    EXPECT_LT(processor_seconds() - before, 0.05);
 }
 
 }  // namespace
