@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Text generation: Hearth as shipped beside llama-server itself, at the best flags found and at its defaults, on the
 # same GGUF with the same requests. All servers run at once and are asked in turn, a measurement of each right after the
-# other, in an order that is turned round in every second round. Hearth's own llama-server is asked directly too: what
-# differs there is the gateway alone. What has no bar is measured in the first round only. Prints a table and writes
-# build/bench/generation.json.
+# other, in an order that is turned round every time. Of two equal servers one is 5 % quicker than the other in one pair
+# and slower in the next, on a shared machine, be a measurement of one answer or of four: many short pairs tell more
+# than few long ones. Hearth's own llama-server is asked directly too: what differs there is the gateway alone. What has
+# no bar is measured in the first round only. Prints a table and writes build/bench/generation.json.
 #
-#   HEARTH_BENCH_ROUNDS   rounds (default 3)
+#   HEARTH_BENCH_ROUNDS   rounds (default 10)
 #   HEARTH_BENCH_STREAMS  numbers of streams (default "1 8 32")
 #   HEARTH_BENCH_TINY=1   a tiny model and one short round without tuning, so that the bench cannot rot
 #
 # The model has the shape of Qwen2.5-Coder-0.5B and random weights: its words mean nothing, its speed is the real one's.
 # Each request has a prompt of its own of about 50 tokens; the answers are of different lengths, since with equal ones
 # all would begin and end together, and a measurement would tell how the first of them happened to meet. Two cores
-# compute some 30 to 70 of its tokens per second: a round takes five minutes, the first one nine.
+# compute some 30 to 70 of its tokens per second: a round takes two minutes, the first one five, and the search for the
+# best flags before it four.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -20,7 +22,7 @@ source scripts/lib.sh
 # shellcheck source=bench/lib.sh
 source bench/lib.sh
 
-rounds=${HEARTH_BENCH_ROUNDS:-3}
+rounds=${HEARTH_BENCH_ROUNDS:-10}
 read -r -a streams <<<"${HEARTH_BENCH_STREAMS:-1 8 32}"
 tokens=48  # on the average
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hearth/bench
@@ -64,12 +66,9 @@ make_bodies() {
     done < <(find src -name '*.cc' | sort | head -n 64) >"$work/bodies.jsonl"
 }
 
-# load LABEL STREAMS: one measurement of that server.
+# load LABEL STREAMS: one measurement of that server, an answer on each stream.
 load() {
-    local count=$((4 * $2))
-    ((count >= 8)) || count=8
-    ((count <= 64)) || count=64
-    head -n "$count" "$work/bodies.jsonl" >"$work/part.jsonl"
+    head -n "$2" "$work/bodies.jsonl" >"$work/part.jsonl"
     "$build/hearth-load" --address "${addresses[$1]}" --pid "${pids[$1]}" --path /v1/chat/completions --stream \
         --bodies "$work/part.jsonl" --concurrency "$2" --label "$1-c$2" \
         --record "${3:-$work/measurements}"
@@ -131,12 +130,24 @@ start_all() {
     start_llama one --parallel 1 --ctx-size 4096
 }
 
+# pairs_of STREAMS: of one round. A measurement at one stream is short, and as noisy as a long one.
+pairs_of() {
+    case $1 in
+        1) echo 8 ;;
+        8) echo 3 ;;
+        *) echo 1 ;;
+    esac
+}
+
 measure_round() {
-    local count label order=(hearth best worker defaults one)
-    (($1 == 1)) || order=(best worker hearth)
-    (($1 % 3 != 0)) || order=(worker hearth best)
+    local count pair label
     for count in "${streams[@]}"; do
-        for label in "${order[@]}"; do load "$label" "$count" >/dev/null; done
+        for ((pair = 1; pair <= $(pairs_of "$count"); ++pair)); do
+            local order=(best hearth)
+            (((pair + $1) % 2)) || order=(hearth best)
+            (($1 > 1)) || order+=(worker defaults one)
+            for label in "${order[@]}"; do load "$label" "$count" >/dev/null; done
+        done
     done
 }
 
