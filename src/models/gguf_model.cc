@@ -229,6 +229,13 @@ std::size_t length_of(const GgufHeader& header, std::string_view architecture,
     return header.number(format("{}.{}", architecture, key)).value_or(0);
 }
 
+bool has_sequence_state(const GgufHeader& header, std::string_view architecture) {
+    return std::ranges::any_of(
+        std::array{"attention.sliding_window", "ssm.state_size", "wkv.head_size",
+                   "shortconv.l_cache"},
+        [&](const char* key) { return length_of(header, architecture, key) > 0; });
+}
+
 }  // namespace
 
 Result<GgufRole> read_gguf_role(const fs::path& file) {
@@ -250,6 +257,7 @@ Result<Model> read_gguf_model(GgufModel gguf, std::string name, std::string dige
 
     gguf.has_chat_template = !open.header.text("tokenizer.chat_template").empty();
     gguf.has_fim_tokens = has_fim_tokens(open);
+    gguf.has_sequence_state = has_sequence_state(open.header, model.family);
     model.capabilities = capabilities_of(open.header, model.family, gguf, senses);
     model.size_bytes = files.bytes;
     model.digest = files.hashed ? encode_hex(files.hash.finish()) : std::move(digest);

@@ -116,6 +116,18 @@ TEST(GgufModel, FillsInTheMiddleWithAllThreeTokens) {
               insert);
 }
 
+TEST(GgufModel, WindowsAndStatesAreKeptForEachSequence) {
+    const auto keeps = [](const GgufWriter& file) {
+        const TestFolder folder;
+        folder.write("m.gguf", file.file());
+        return read_model_file(folder, "m.gguf")->gguf->has_sequence_state;
+    };
+    EXPECT_FALSE(keeps(llama_gguf()));
+    EXPECT_FALSE(keeps(llama_gguf().number("llama.attention.sliding_window", GgufType::U32, 0U)));
+    EXPECT_TRUE(keeps(llama_gguf().number("llama.attention.sliding_window", GgufType::U32, 512U)));
+    EXPECT_TRUE(keeps(llama_gguf().number("llama.ssm.state_size", GgufType::U32, 16U)));
+}
+
 TEST(GgufModel, AProjectorSees) {
     const GgufModel with_projector{.projector = "mmproj.gguf"};
     EXPECT_EQ(capabilities(llama_gguf(), with_projector), (Words{"completion", "vision"}));

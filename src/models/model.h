@@ -55,6 +55,9 @@ struct GgufModel {
     std::vector<std::filesystem::path> adapters;
     bool has_chat_template = false;
     bool has_fim_tokens = false;  // fill-in-the-middle
+    // Some of its layers keep a window of tokens or a state for each sequence: its memory grows
+    // with the number of them.
+    bool has_sequence_state = false;
     // From an Ollama manifest's layers; each empty where there is none.
     std::string system;           // the system prompt for calls without one
     std::string ollama_template;  // shown, never run: the file's own template is

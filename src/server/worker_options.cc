@@ -36,6 +36,7 @@ worker::LlamaModel llama_model(const models::Model& model) {
             .projector = model.gguf->projector,
             .adapters = model.gguf->adapters,
             .context_trained = model.context_length,
+            .has_sequence_state = model.gguf->has_sequence_state,
             .embeds = can(model, "embedding"),
             .reranks = can(model, "rerank")};
 }

@@ -67,8 +67,10 @@ std::size_t context_max_of(const LlamaModel& model, const LlamaSettings& setting
 
 std::vector<std::string> llama_memory_flags(const LlamaModel& model,
                                             const LlamaSettings& settings) {
-    // llama-fit-params knows no --kv-unified: one sequence takes as much as many that share.
-    return size_flags(model, settings, only_reads(model) ? settings.parallel : 1);
+    // llama-fit-params knows no --kv-unified. One sequence takes as much as many that share, but
+    // what each has of its own counts as often as there are sequences.
+    const bool is_counted = only_reads(model) || model.has_sequence_state;
+    return size_flags(model, settings, is_counted ? settings.parallel : 1);
 }
 
 std::vector<std::string> llama_flags(const LlamaModel& model, const LlamaSettings& settings) {

@@ -14,6 +14,7 @@ struct LlamaModel {
     std::filesystem::path projector;  // empty: none
     std::vector<std::filesystem::path> adapters;
     std::size_t context_trained = 0;  // tokens; 0: unknown
+    bool has_sequence_state = false;  // its memory grows with the number of sequences
     bool embeds = false;
     bool reranks = false;
 };

@@ -97,6 +97,10 @@ TEST(LlamaFlags, OfMemoryAreThoseThatTheEstimateKnows) {
     EXPECT_EQ(flags, (Flags{"--parallel", "1", "--ctx-size", "4096", "--batch-size", "2048",
                             "--ubatch-size", "512", "--cache-type-k", "f16", "--cache-type-v",
                             "f16", "--gpu-layers", "0"}));
+    const Flags windows =
+        llama_memory_flags({.context_trained = 4096, .has_sequence_state = true}, settings);
+    EXPECT_EQ(value_of(windows, "--parallel"), "8");
+    EXPECT_EQ(value_of(windows, "--ctx-size"), "4096");
     const Flags embedder = llama_memory_flags({.context_trained = 512, .embeds = true}, settings);
     EXPECT_EQ(value_of(embedder, "--parallel"), "8");
     EXPECT_EQ(value_of(embedder, "--ctx-size"), "4096");
