@@ -9,7 +9,7 @@
 #
 # "added": the time over that of the direct call, of the same round. nginx keeps connections to the server and passes
 # events on at once (proxy_buffering off); Hearth reads, routes, meters and checks each request and each event. LiteLLM
-# runs a process per core; it is asked less often, being slower by so much that its turn would be most of the round.
+# runs a process per core.
 # "paced": a stream whose tokens come a millisecond apart; what a gateway adds to a token shows only there. "long": whole
 # answers to prompts of 64 KB.
 set -euo pipefail
@@ -91,6 +91,8 @@ start_litellm() {
 model_list:
   - model_name: zero
     litellm_params: {model: openai/zero, api_base: "http://${addresses[direct]}/v1", api_key: none}
+  - model_name: zero-paced
+    litellm_params: {model: openai/zero-paced, api_base: "http://${addresses[direct]}/v1", api_key: none}
 litellm_settings: {telemetry: false}
 CONF
     start_process litellm env LITELLM_LOCAL_MODEL_COST_MAP=True LITELLM_LOG=ERROR NO_DOCS=True \
