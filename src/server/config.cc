@@ -65,7 +65,9 @@ void visit_process(ConfigVisitor& keys, LlamaSection& section) {
     keys.size("threads", "of one model; 0: one per usable core", section.threads, 0, 1024);
     keys.text("kv_type", "how keys and values are held", section.kv_type,
               {"f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"});
-    keys.size("prompt_cache_mib", "host memory for past prompts, per model",
+    keys.flag("prompt_cache", "past prompts are kept in host memory, not among the answers",
+              section.prompt_cache);
+    keys.size("prompt_cache_mib", "for them, per model; 0: as much as the context takes",
               section.prompt_cache_mib, 0, 1 << 20);
     keys.text("gpu_layers", "layers on the GPU: a number, `auto` or `all`; empty: auto",
               section.gpu_layers, {});

@@ -45,12 +45,13 @@ struct EncoderSection {
 // Text generation: llama.cpp's llama-server, one process per GGUF model.
 struct LlamaSection {
     std::string command;  // empty: the one setup built
-    std::size_t parallel = 16;
+    std::size_t parallel = 32;
     std::size_t context = 0;
     std::size_t batch = 2048;
     std::size_t micro_batch = 512;
     std::size_t threads = 0;
     std::string kv_type = "f16";
+    bool prompt_cache = true;
     std::size_t prompt_cache_mib = 0;
     std::string gpu_layers;
     std::string devices;

@@ -41,6 +41,10 @@ worker::LlamaModel llama_model(const models::Model& model) {
             .reranks = can(model, "rerank")};
 }
 
+std::optional<std::size_t> prompt_cache_mib(const LlamaSection& llama) {
+    return llama.prompt_cache ? std::optional(llama.prompt_cache_mib) : std::nullopt;
+}
+
 worker::LlamaSettings llama_settings(const LlamaSection& llama) {
     return {.parallel = llama.parallel,
             .context = llama.context,
@@ -48,7 +52,7 @@ worker::LlamaSettings llama_settings(const LlamaSection& llama) {
             .micro_batch = llama.micro_batch,
             .threads = llama.threads > 0 ? llama.threads : runtime::cpu_quota(),
             .kv_type = llama.kv_type,
-            .prompt_cache_mib = llama.prompt_cache_mib,
+            .prompt_cache_mib = prompt_cache_mib(llama),
             .gpu_layers = llama.gpu_layers,
             .devices = llama.devices,
             .rpc = llama.rpc,
@@ -70,11 +74,10 @@ std::vector<std::string> llama_environment(const LlamaSection& llama) {
     return environment;
 }
 
-// Beside what llama.cpp counts: the projector for images with its work space, the prompt cache, the
-// process.
-std::uint64_t more_bytes(const LlamaSection& llama, const models::Model& model) {
+// Beside what llama.cpp counts: the projector for images with its work space, and the process.
+std::uint64_t more_bytes(const models::Model& model) {
     const std::uint64_t projector = file_bytes(model.gguf->projector);
-    return kProcessBytes + projector + projector / 4 + llama.prompt_cache_mib * kMib;
+    return kProcessBytes + projector + projector / 4;
 }
 
 std::shared_ptr<worker::LlamaMemory> llama_memory(const LlamaSection& llama,
@@ -89,7 +92,9 @@ std::shared_ptr<worker::LlamaMemory> llama_memory(const LlamaSection& llama,
                 .flags = worker::llama_memory_flags(described, settings),
                 .environment = llama_environment(llama)},
         .weights = model.size_bytes,
-        .more_bytes = more_bytes(llama, model),
+        .more_bytes = more_bytes(model),
+        .prompt_cache_mib =
+            described.embeds || described.reranks ? std::nullopt : settings.prompt_cache_mib,
         .ledger = &ledger,
         .context = worker::context_of(described, settings),
         .context_max = worker::context_max_of(described, settings)});

@@ -28,8 +28,8 @@ struct Output {
 
 }  // namespace
 
-Result<DeviceBytes> read_fit(std::string_view output) {
-    DeviceBytes bytes;
+Result<LlamaFitBytes> read_fit(std::string_view output) {
+    LlamaFitBytes bytes;
     std::istringstream lines{std::string(output)};
     for (std::string line; std::getline(lines, line);) {
         std::istringstream words(line);
@@ -42,14 +42,16 @@ Result<DeviceBytes> read_fit(std::string_view output) {
         if (device == "Host") device = "host";
         constexpr std::uint64_t kMibMax = 1 << 24;  // 16 TiB
         if (std::max({model, context, compute}) > kMibMax) continue;
-        bytes[device] += (model + context + compute) * kMib;
+        bytes.devices[device] += (model + context + compute) * kMib;
+        bytes.context += context * kMib;
     }
-    if (bytes.empty()) return fail(Code::BadUpstream, "llama-fit-params printed no estimate");
+    if (bytes.devices.empty())
+        return fail(Code::BadUpstream, "llama-fit-params printed no estimate");
     return bytes;
 }
 
-Awaitable<Result<DeviceBytes>> run_llama_fit(boost::asio::io_context& io, LlamaFit fit,
-                                             Deadline deadline) {
+Awaitable<Result<LlamaFitBytes>> run_llama_fit(boost::asio::io_context& io, LlamaFit fit,
+                                               Deadline deadline) {
     const auto output = std::make_shared<Output>();
     runtime::ChildOptions options{.program = fit.program,
                                   .arguments = {"--model", fit.model, "--fit-print", "on"},

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -24,12 +25,17 @@ struct LlamaFit {
     std::vector<std::string> environment = {};  // "NAME=value", beside ours
 };
 
+struct LlamaFitBytes {
+    DeviceBytes devices;
+    std::uint64_t context = 0;  // of these, what the context takes on all devices
+};
+
 // "DEVICE MODEL CONTEXT COMPUTE" in MiB, a line per device; "Host" becomes "host".
-Result<DeviceBytes> read_fit(std::string_view output);
+Result<LlamaFitBytes> read_fit(std::string_view output);
 
 // Runs it. Errors: InvalidArgument (it refuses the model, with its reason), BadUpstream (no reason,
 // or no estimate), NotFound (no such program), DeadlineExceeded.
-Awaitable<Result<DeviceBytes>> run_llama_fit(boost::asio::io_context& io, LlamaFit fit,
-                                             Deadline deadline);
+Awaitable<Result<LlamaFitBytes>> run_llama_fit(boost::asio::io_context& io, LlamaFit fit,
+                                               Deadline deadline);
 
 }  // namespace hearth::worker

@@ -19,14 +19,16 @@ using namespace std::chrono_literals;
 TEST(LlamaFit, ReadsALinePerDevice) {
     const auto bytes = read_fit("CUDA0 4000 512 300\nCUDA1 10 0 0\nHost 20 1 297 \n");
     ASSERT_TRUE(bytes);
-    EXPECT_EQ(*bytes,
+    EXPECT_EQ(bytes->devices,
               (DeviceBytes{{"CUDA0", 4812 * kMib}, {"CUDA1", 10 * kMib}, {"host", 318 * kMib}}));
+    EXPECT_EQ(bytes->context, 513 * kMib);
 }
 
 TEST(LlamaFit, AddsUpTheLinesOfOneDevice) {
     const auto bytes = read_fit("Host 1 2 3\nHost 4 5 6");
     ASSERT_TRUE(bytes);
-    EXPECT_EQ(*bytes, (DeviceBytes{{"host", 21 * kMib}}));
+    EXPECT_EQ(bytes->devices, (DeviceBytes{{"host", 21 * kMib}}));
+    EXPECT_EQ(bytes->context, 7 * kMib);
 }
 
 TEST(LlamaFit, PassesOverWhatIsNoEstimate) {
@@ -39,7 +41,7 @@ TEST(LlamaFit, PassesOverWhatIsNoEstimate) {
         "Host 1 2 3 4\n"
         "CUDA0 1 2 3\n");
     ASSERT_TRUE(bytes);
-    EXPECT_EQ(*bytes, (DeviceBytes{{"CUDA0", 6 * kMib}}));
+    EXPECT_EQ(bytes->devices, (DeviceBytes{{"CUDA0", 6 * kMib}}));
 }
 
 TEST(LlamaFit, RefusesAbsurdNumbers) {
@@ -60,7 +62,9 @@ class RunLlamaFit : public ::testing::Test {
         }
     }
     Result<DeviceBytes> estimate(LlamaFit fit, Deadline deadline = Deadline::after(10s)) {
-        return testing::run(io_, run_llama_fit(io_, std::move(fit), deadline), 12s);
+        auto bytes = testing::run(io_, run_llama_fit(io_, std::move(fit), deadline), 12s);
+        if (!bytes) return std::unexpected(std::move(bytes).error());
+        return std::move(bytes->devices);
     }
 
     const std::filesystem::path program_ = testing::llama_program("llama-fit-params");

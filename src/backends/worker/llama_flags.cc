@@ -21,9 +21,16 @@ void add(std::vector<std::string>& flags, const char* name, std::string value) {
 // Makes one thing of each text, a vector or a score, and writes none.
 bool only_reads(const LlamaModel& model) { return model.embeds || model.reranks; }
 
+// Texts that are read share no context: each has one of its own.
+std::size_t sequences_of(const LlamaModel& model, const LlamaSettings& settings) {
+    constexpr std::size_t kTextsMax = 16;
+    return only_reads(model) ? std::min(settings.parallel, kTextsMax) : settings.parallel;
+}
+
 // One text is one batch there, and whole: a longer one than the batch would be refused.
-void add_reading_flags(std::vector<std::string>& flags, std::size_t context, std::size_t parallel) {
-    add(flags, "--ctx-size", format("{}", context * parallel));
+void add_reading_flags(std::vector<std::string>& flags, std::size_t context,
+                       std::size_t sequences) {
+    add(flags, "--ctx-size", format("{}", context * sequences));
     add(flags, "--batch-size", format("{}", context));
     add(flags, "--ubatch-size", format("{}", context));
 }
@@ -43,7 +50,7 @@ std::vector<std::string> size_flags(const LlamaModel& model, const LlamaSettings
     std::vector<std::string> flags;
     add(flags, "--parallel", format("{}", sequences));
     if (only_reads(model)) {
-        add_reading_flags(flags, context_of(model, settings), settings.parallel);
+        add_reading_flags(flags, context_of(model, settings), sequences);
     } else {
         add_generating_flags(flags, context_of(model, settings), settings);
     }
@@ -70,11 +77,11 @@ std::vector<std::string> llama_memory_flags(const LlamaModel& model,
     // llama-fit-params knows no --kv-unified. One sequence takes as much as many that share, but
     // what each has of its own counts as often as there are sequences.
     const bool is_counted = only_reads(model) || model.has_sequence_state;
-    return size_flags(model, settings, is_counted ? settings.parallel : 1);
+    return size_flags(model, settings, is_counted ? sequences_of(model, settings) : 1);
 }
 
 std::vector<std::string> llama_flags(const LlamaModel& model, const LlamaSettings& settings) {
-    std::vector<std::string> flags = size_flags(model, settings, settings.parallel);
+    std::vector<std::string> flags = size_flags(model, settings, sequences_of(model, settings));
     for (const char* flag : {"--offline", "--metrics", "--no-ui", "--no-slots", "--no-log-prefix",
                              "--no-log-timestamps"}) {
         flags.emplace_back(flag);
@@ -88,7 +95,9 @@ std::vector<std::string> llama_flags(const LlamaModel& model, const LlamaSetting
     } else {
         // One context for all answers: a long one may use what short ones leave.
         flags.emplace_back("--kv-unified");
-        add(flags, "--cache-ram", format("{}", settings.prompt_cache_mib));
+        if (settings.prompt_cache_mib != 0) {
+            add(flags, "--cache-ram", format("{}", settings.prompt_cache_mib.value_or(0)));
+        }
     }
     if (!model.projector.empty()) add(flags, "--mmproj", model.projector);
     for (const auto& adapter : model.adapters) add(flags, "--lora", adapter);

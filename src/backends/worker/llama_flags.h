@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,17 +22,20 @@ struct LlamaModel {
 
 // What the machine and its owner say.
 struct LlamaSettings {
-    std::size_t parallel = 16;  // answers generated at once; their tokens share one context
+    std::size_t parallel = 32;  // answers generated at once; their tokens share one context
     std::size_t context = 0;    // tokens; 0: what the model was trained for, at most kContextMax
     std::size_t batch = 2048;   // tokens of one decode
     std::size_t micro_batch = 512;
     std::size_t threads = 1;
     std::string kv_type = "f16";
-    std::size_t prompt_cache_mib = 0;  // host memory for the states of past prompts
-    std::string gpu_layers;            // empty: llama-server decides
-    std::string devices;               // empty: all
-    std::vector<std::string> rpc;      // HOST:PORT of llama.cpp RPC servers
-    std::vector<std::string> more;     // flags of llama-server, last
+    // Host memory for the states of past prompts, which else stay among those of the answers that
+    // are generated and slow them down. 0: as much as the context takes (LlamaMemory says how much
+    // that is); absent: none.
+    std::optional<std::size_t> prompt_cache_mib = {};
+    std::string gpu_layers;         // empty: llama-server decides
+    std::string devices;            // empty: all
+    std::vector<std::string> rpc;   // HOST:PORT of llama.cpp RPC servers
+    std::vector<std::string> more;  // flags of llama-server, last
 };
 
 inline constexpr std::size_t kContextMax = 32'768;

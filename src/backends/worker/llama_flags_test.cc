@@ -39,6 +39,8 @@ TEST(LlamaFlags, LetAnswersShareOneContext) {
     EXPECT_EQ(value_of(flags, "--cache-type-v"), "q8_0");
     EXPECT_EQ(value_of(flags, "--threads"), "3");
     EXPECT_EQ(value_of(flags, "--cache-ram"), "64");
+    EXPECT_EQ(value_of(llama_flags({}, {}), "--cache-ram"), "0");
+    EXPECT_FALSE(has(llama_flags({}, {.prompt_cache_mib = 0}), "--cache-ram"));
     EXPECT_EQ(value_of(flags, "--alias"), "m");
     EXPECT_TRUE(has(flags, "--metrics"));
     EXPECT_TRUE(has(flags, "--offline"));
@@ -56,6 +58,7 @@ TEST(LlamaFlags, GiveEveryTextOfAnEmbedderItsWholeWindow) {
     EXPECT_EQ(value_of(flags, "--ctx-size"), "2048");
     EXPECT_EQ(value_of(flags, "--batch-size"), "512");
     EXPECT_EQ(value_of(flags, "--ubatch-size"), "512");
+    EXPECT_EQ(value_of(llama_flags({.embeds = true}, {.parallel = 32}), "--parallel"), "16");
     EXPECT_FALSE(has(flags, "--kv-unified"));
     EXPECT_FALSE(has(flags, "--cache-ram"));
 }

@@ -14,8 +14,9 @@ constexpr std::size_t kKnownMax = 64;
 constexpr std::size_t kContextStep = 1024;
 
 // Where llama.cpp cannot be asked: its weights, and as much again up to a bound.
-DeviceBytes guess(std::uint64_t weights) {
-    return {{"host", weights + std::clamp(weights, 256 * kMib, 4096 * kMib)}};
+LlamaFitBytes guess(std::uint64_t weights) {
+    const std::uint64_t more = std::clamp(weights, 256 * kMib, 4096 * kMib);
+    return {.devices = {{"host", weights + more}}, .context = more / 2};
 }
 
 }  // namespace
@@ -26,8 +27,22 @@ LlamaMemory::LlamaMemory(LlamaMemoryOptions options)
       planned_(options_.context),
       proven_(options_.context) {}
 
-Awaitable<Result<DeviceBytes>> LlamaMemory::bytes_with(boost::asio::io_context& io,
-                                                       std::size_t context) {
+LlamaMemory::Need LlamaMemory::need_of(LlamaFitBytes fit) const {
+    Need need{.bytes = std::move(fit.devices)};
+    need.bytes["host"] += options_.more_bytes;
+    if (options_.prompt_cache_mib) {
+        const std::size_t context_mib = (fit.context + kMib - 1) / kMib;
+        need.cache_mib = std::max<std::size_t>(
+            1, *options_.prompt_cache_mib > 0 ? *options_.prompt_cache_mib : context_mib);
+        need.bytes["host"] += std::max(need.cache_mib, context_mib) * kMib;
+    }
+    std::erase_if(need.bytes,
+                  [&](const auto& one) { return !options_.ledger->budget().contains(one.first); });
+    return need;
+}
+
+Awaitable<Result<LlamaMemory::Need>> LlamaMemory::need_with(boost::asio::io_context& io,
+                                                            std::size_t context) {
     {
         const MutexLock lock(mutex_);
         const auto found = known_.find(context);
@@ -38,11 +53,10 @@ Awaitable<Result<DeviceBytes>> LlamaMemory::bytes_with(boost::asio::io_context& 
         fit.flags.insert(fit.flags.end(), {"--ctx-size", format("{}", context)});
     }
     auto bytes = co_await run_llama_fit(io, std::move(fit), Deadline::after(kFitTime));
-    if (!bytes && bytes.error().code == Code::InvalidArgument) co_return bytes;
-    DeviceBytes need = bytes ? *std::move(bytes) : guess(options_.weights);
-    need["host"] += options_.more_bytes;
-    std::erase_if(need,
-                  [&](const auto& one) { return !options_.ledger->budget().contains(one.first); });
+    if (!bytes && bytes.error().code == Code::InvalidArgument) {
+        co_return fail(std::move(bytes).error());
+    }
+    Need need = need_of(bytes ? *std::move(bytes) : guess(options_.weights));
     const MutexLock lock(mutex_);
     if (known_.size() >= kKnownMax) known_.clear();
     known_.insert_or_assign(context, need);
@@ -55,13 +69,20 @@ Awaitable<Result<DeviceBytes>> LlamaMemory::plan(boost::asio::io_context& io) {
         const MutexLock lock(mutex_);
         context = planned_ = context_;
     }
-    co_return co_await bytes_with(io, context);
+    CO_TRY(Need need, co_await need_with(io, context));
+    const MutexLock lock(mutex_);
+    planned_cache_mib_ = need.cache_mib;
+    co_return std::move(need.bytes);
 }
 
 std::vector<std::string> LlamaMemory::planned_flags() const {
     const MutexLock lock(mutex_);
-    if (planned_ == options_.context) return {};
-    return {"--ctx-size", format("{}", planned_)};
+    std::vector<std::string> flags;
+    if (planned_ != options_.context) flags = {"--ctx-size", format("{}", planned_)};
+    if (options_.prompt_cache_mib == 0) {
+        flags.insert(flags.end(), {"--cache-ram", format("{}", planned_cache_mib_)});
+    }
+    return flags;
 }
 
 std::size_t LlamaMemory::planned_context() const {
@@ -77,9 +98,9 @@ Awaitable<Result<std::size_t>> LlamaMemory::grow(boost::asio::io_context& io, st
     }
     const std::size_t rounded = std::min((tokens + kContextStep - 1) / kContextStep * kContextStep,
                                          std::max(options_.context_max, tokens));
-    CO_TRY(DeviceBytes bytes, co_await bytes_with(io, rounded));
+    CO_TRY(Need need, co_await need_with(io, rounded));
     CO_TRY_VOID(
-        options_.ledger->check_possible({.model = options_.model, .need = std::move(bytes)}));
+        options_.ledger->check_possible({.model = options_.model, .need = std::move(need.bytes)}));
     const MutexLock lock(mutex_);
     context_ = std::max(context_, rounded);
     co_return tokens;

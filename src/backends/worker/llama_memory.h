@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,10 +15,13 @@
 namespace hearth::worker {
 
 struct LlamaMemoryOptions {
-    std::string model;           // its name, for errors
-    LlamaFit fit;                // its flags name the first context
-    std::uint64_t weights;       // bytes of the files, for a guess where llama.cpp cannot be asked
-    std::uint64_t more_bytes;    // on the host, beside what llama.cpp counts
+    std::string model;         // its name, for errors
+    LlamaFit fit;              // its flags name the first context
+    std::uint64_t weights;     // bytes of the files, for a guess where llama.cpp cannot be asked
+    std::uint64_t more_bytes;  // on the host, beside what llama.cpp counts
+    // For the states of past prompts, on the host, in MiB. 0: as much as the context takes; absent:
+    // none is kept. One is kept however large it is, so that they may take as much as the context.
+    std::optional<std::size_t> prompt_cache_mib = {};
     const MemoryLedger* ledger;  // whose devices are counted; must outlive this
     std::size_t context;         // tokens the first process has
     std::size_t context_max;     // tokens nobody gets more than
@@ -47,15 +51,24 @@ class LlamaMemory {
     void shrink() EXCLUDES(mutex_);
 
   private:
-    Awaitable<Result<DeviceBytes>> bytes_with(boost::asio::io_context& io, std::size_t context)
+    struct Need {
+        DeviceBytes bytes;
+        std::size_t cache_mib = 0;
+        friend bool operator==(const Need&, const Need&) = default;
+    };
+
+    Awaitable<Result<Need>> need_with(boost::asio::io_context& io, std::size_t context)
         EXCLUDES(mutex_);
+    Need need_of(LlamaFitBytes fit) const;
+
     const LlamaMemoryOptions options_;
     mutable Mutex mutex_;
     std::size_t context_ GUARDED_BY(mutex_);
     std::size_t planned_ GUARDED_BY(mutex_);
+    std::size_t planned_cache_mib_ GUARDED_BY(mutex_) = 0;
     std::size_t proven_ GUARDED_BY(mutex_);
     // llama.cpp's answers depend on the files and flags only. At most kKnownMax of them.
-    std::map<std::size_t, DeviceBytes> known_ GUARDED_BY(mutex_);
+    std::map<std::size_t, Need> known_ GUARDED_BY(mutex_);
 };
 
 }  // namespace hearth::worker

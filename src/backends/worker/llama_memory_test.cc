@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "backends/worker/llama_flags.h"
+#include "base/format.h"
 #include "testing/run.h"
 #include "testing/served_llama.h"
 
@@ -61,6 +62,27 @@ TEST_F(LlamaMemoryTest, AGrownContextTakesMoreFromTheNextStartOn) {
 
     EXPECT_EQ(grow(memory, 600).value_or(0), 600U) << "it is there already";
     EXPECT_EQ(*plan(memory), *large);
+}
+
+TEST_F(LlamaMemoryTest, PastPromptsGetAsMuchAsTheContextAndItIsCounted) {
+    LlamaMemoryOptions described = options();
+    described.context_max = 1 << 16;
+    LlamaMemory without(described);
+    described.prompt_cache_mib = 0;
+    LlamaMemory memory(described);
+    ASSERT_TRUE(grow(without, 60'000));
+    ASSERT_TRUE(grow(memory, 60'000));
+    const std::uint64_t alone = plan(without)->at("host");
+    const std::uint64_t cache = plan(memory)->at("host") - alone;
+    EXPECT_GT(cache, 10 * kMib);
+    EXPECT_EQ(memory.planned_flags(),
+              (std::vector<std::string>{"--ctx-size", "60416", "--cache-ram",
+                                        format("{}", cache / kMib)}));
+    described.prompt_cache_mib = 2;
+    LlamaMemory bounded(described);
+    ASSERT_TRUE(grow(bounded, 60'000));
+    EXPECT_EQ(plan(bounded)->at("host") - alone, cache) << "one state is always kept";
+    EXPECT_EQ(bounded.planned_flags(), (std::vector<std::string>{"--ctx-size", "60416"}));
 }
 
 TEST_F(LlamaMemoryTest, NobodyGetsMoreThanTheModelWasTrainedFor) {
