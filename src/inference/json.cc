@@ -122,9 +122,13 @@ std::size_t weight_of(const json::value& value) {
     if (value.is_array()) {
         for (const json::value& item : value.get_array()) bytes += weight_of(item);
     }
-    if (value.is_object()) {
-        for (const auto& [key, item] : value.get_object()) bytes += key.size() + weight_of(item);
-    }
+    if (value.is_object()) bytes += weight_of(value.get_object());
+    return bytes;
+}
+
+std::size_t weight_of(const json::object& value) {
+    std::size_t bytes = sizeof(json::object);
+    for (const auto& [key, item] : value) bytes += key.size() + weight_of(item);
     return bytes;
 }
 

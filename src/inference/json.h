@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <boost/json/storage_ptr.hpp>
 #include <boost/json/value.hpp>
 #include <boost/system/error_code.hpp>
@@ -24,7 +25,8 @@ boost::json::value parse_members(std::string_view text, std::span<const std::str
                                  boost::system::error_code& error,
                                  boost::json::storage_ptr storage = {});
 
-// About what a value takes in memory, in bytes.
+// About what a value takes in memory, in bytes; an empty one is not for nothing.
 std::size_t weight_of(const boost::json::value& value);
+std::size_t weight_of(const boost::json::object& value);
 
 }  // namespace hearth::inference

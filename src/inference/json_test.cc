@@ -92,5 +92,12 @@ TEST(ParseJson, LeavesNothingInAStorageThatEnds) {
     EXPECT_EQ(parsed("[]").storage().get(), json::storage_ptr().get());
 }
 
+TEST(JsonWeight, WhatIsEmptyIsNotForNothing) {
+    EXPECT_GE(weight_of(json::object()), sizeof(json::object));
+    EXPECT_GE(weight_of(json::value(nullptr)), sizeof(json::value));
+    const json::object event{{"name", "text"}};
+    EXPECT_GE(weight_of(event), weight_of(json::object()) + sizeof(json::value) + 8);
+}
+
 }  // namespace
 }  // namespace hearth::inference

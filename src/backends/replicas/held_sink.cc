@@ -37,9 +37,7 @@ bool HeldSink::keeps(const json::object& event) {
         note_first();
         next_.first_word();
     }
-    for (const auto& [name, value] : event) {
-        events_bytes_ += name.size() + inference::weight_of(value);
-    }
+    events_bytes_ += inference::weight_of(event);
     return events_bytes_ <= kAnswerBytesMax;
 }
 
