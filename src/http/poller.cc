@@ -81,18 +81,14 @@ void Poller::turn() {
     const int count = dispatch();
     for (int round = 1, last = count; round < kRounds && last >= kBusy; ++round) last = dispatch();
     if (armed_) return;
-    if (expects_more(count > 0)) {
+    const auto now = Pollable::Clock::now();
+    const bool is_soon = now - last_event_ < kPollTime;
+    if (count > 0) last_event_ = now;
+    if (is_soon) {
         poll();
     } else {
         arm();
     }
-}
-
-bool Poller::expects_more(bool had_events) {
-    const auto now = Pollable::Clock::now();
-    const bool is_soon = now - last_event_ < kPollTime;
-    if (had_events) last_event_ = now;
-    return is_soon;
 }
 
 void Poller::poll() {

@@ -78,7 +78,6 @@ class Poller final : public boost::asio::execution_context::service {
     void forget(Pollable& pollable);
     void arm();
     void turn();
-    bool expects_more(bool had_events);
     void poll();
     int dispatch();
     void sweep_at(Pollable::Clock::time_point when);
