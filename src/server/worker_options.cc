@@ -93,8 +93,7 @@ std::shared_ptr<worker::LlamaMemory> llama_memory(const LlamaSection& llama,
                 .environment = llama_environment(llama)},
         .weights = model.size_bytes,
         .more_bytes = more_bytes(model),
-        .prompt_cache_mib =
-            described.embeds || described.reranks ? std::nullopt : settings.prompt_cache_mib,
+        .prompt_cache_mib = described.only_reads() ? std::nullopt : settings.prompt_cache_mib,
         .ledger = &ledger,
         .context = worker::context_of(described, settings),
         .context_max = worker::context_max_of(described, settings)});

@@ -18,13 +18,10 @@ void add(std::vector<std::string>& flags, const char* name, std::string value) {
     flags.push_back(std::move(value));
 }
 
-// Makes one thing of each text, a vector or a score, and writes none.
-bool only_reads(const LlamaModel& model) { return model.embeds || model.reranks; }
-
 // Texts that are read share no context: each has one of its own.
 std::size_t sequences_of(const LlamaModel& model, const LlamaSettings& settings) {
     constexpr std::size_t kTextsMax = 16;
-    return only_reads(model) ? std::min(settings.parallel, kTextsMax) : settings.parallel;
+    return model.only_reads() ? std::min(settings.parallel, kTextsMax) : settings.parallel;
 }
 
 // One text is one batch there, and whole: a longer one than the batch would be refused.
@@ -49,7 +46,7 @@ std::vector<std::string> size_flags(const LlamaModel& model, const LlamaSettings
                                     std::size_t sequences) {
     std::vector<std::string> flags;
     add(flags, "--parallel", format("{}", sequences));
-    if (only_reads(model)) {
+    if (model.only_reads()) {
         add_reading_flags(flags, context_of(model, settings), sequences);
     } else {
         add_generating_flags(flags, context_of(model, settings), settings);
@@ -69,14 +66,14 @@ std::size_t context_of(const LlamaModel& model, const LlamaSettings& settings) {
 
 std::size_t context_max_of(const LlamaModel& model, const LlamaSettings& settings) {
     const std::size_t first = context_of(model, settings);
-    return only_reads(model) ? first : std::max(first, model.context_trained);
+    return model.only_reads() ? first : std::max(first, model.context_trained);
 }
 
 std::vector<std::string> llama_memory_flags(const LlamaModel& model,
                                             const LlamaSettings& settings) {
     // llama-fit-params knows no --kv-unified. One sequence takes as much as many that share, but
     // what each has of its own counts as often as there are sequences.
-    const bool is_counted = only_reads(model) || model.has_sequence_state;
+    const bool is_counted = model.only_reads() || model.has_sequence_state;
     return size_flags(model, settings, is_counted ? sequences_of(model, settings) : 1);
 }
 
@@ -90,7 +87,7 @@ std::vector<std::string> llama_flags(const LlamaModel& model, const LlamaSetting
     add(flags, "--log-colors", "off");
     add(flags, "--alias", model.name);
     add(flags, "--threads", format("{}", settings.threads));
-    if (only_reads(model)) {
+    if (model.only_reads()) {
         flags.emplace_back(model.reranks ? "--rerank" : "--embedding");
     } else {
         // One context for all answers: a long one may use what short ones leave.

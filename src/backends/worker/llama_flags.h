@@ -18,6 +18,9 @@ struct LlamaModel {
     bool has_sequence_state = false;  // its memory grows with the number of sequences
     bool embeds = false;
     bool reranks = false;
+
+    // Makes one thing of each text, a vector or a score, and writes none.
+    bool only_reads() const { return embeds || reranks; }
 };
 
 // What the machine and its owner say.

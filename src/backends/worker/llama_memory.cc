@@ -30,14 +30,23 @@ LlamaMemory::LlamaMemory(LlamaMemoryOptions options)
 LlamaMemory::Need LlamaMemory::need_of(LlamaFitBytes fit) const {
     Need need{.bytes = std::move(fit.devices)};
     need.bytes["host"] += options_.more_bytes;
-    if (options_.prompt_cache_mib) {
-        const std::size_t context_mib = (fit.context + kMib - 1) / kMib;
-        need.cache_mib = std::max<std::size_t>(
-            1, *options_.prompt_cache_mib > 0 ? *options_.prompt_cache_mib : context_mib);
-        need.bytes["host"] += std::max(need.cache_mib, context_mib) * kMib;
-    }
     std::erase_if(need.bytes,
                   [&](const auto& one) { return !options_.ledger->budget().contains(one.first); });
+    if (!options_.prompt_cache_mib) return need;
+    Need cached = with_cache(need, fit.context);
+    const bool is_asked_for = *options_.prompt_cache_mib > 0;
+    const bool fits =
+        options_.ledger->check_possible({.model = options_.model, .need = cached.bytes})
+            .has_value();
+    return is_asked_for || fits ? cached : need;
+}
+
+LlamaMemory::Need LlamaMemory::with_cache(Need need, std::uint64_t context_bytes) const {
+    const std::size_t context_mib = std::max<std::size_t>(1, (context_bytes + kMib - 1) / kMib);
+    const std::size_t asked_mib = options_.prompt_cache_mib.value_or(0);
+    need.cache_mib = asked_mib > 0 ? asked_mib : context_mib;
+    const auto host = need.bytes.find("host");
+    if (host != need.bytes.end()) host->second += std::max(need.cache_mib, context_mib) * kMib;
     return need;
 }
 

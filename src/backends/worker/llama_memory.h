@@ -19,8 +19,9 @@ struct LlamaMemoryOptions {
     LlamaFit fit;              // its flags name the first context
     std::uint64_t weights;     // bytes of the files, for a guess where llama.cpp cannot be asked
     std::uint64_t more_bytes;  // on the host, beside what llama.cpp counts
-    // For the states of past prompts, on the host, in MiB. 0: as much as the context takes; absent:
-    // none is kept. One is kept however large it is, so that they may take as much as the context.
+    // For the states of past prompts, on the host, in MiB. 0: as much as the context takes, none
+    // where the model would not fit with it; absent: none. One is kept however large it is, so that
+    // they may take as much as the context.
     std::optional<std::size_t> prompt_cache_mib = {};
     const MemoryLedger* ledger;  // whose devices are counted; must outlive this
     std::size_t context;         // tokens the first process has
@@ -54,12 +55,12 @@ class LlamaMemory {
     struct Need {
         DeviceBytes bytes;
         std::size_t cache_mib = 0;
-        friend bool operator==(const Need&, const Need&) = default;
     };
 
     Awaitable<Result<Need>> need_with(boost::asio::io_context& io, std::size_t context)
         EXCLUDES(mutex_);
     Need need_of(LlamaFitBytes fit) const;
+    Need with_cache(Need need, std::uint64_t context_bytes) const;
 
     const LlamaMemoryOptions options_;
     mutable Mutex mutex_;

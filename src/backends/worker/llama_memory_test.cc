@@ -85,6 +85,18 @@ TEST_F(LlamaMemoryTest, PastPromptsGetAsMuchAsTheContextAndItIsCounted) {
     EXPECT_EQ(bounded.planned_flags(), (std::vector<std::string>{"--ctx-size", "60416"}));
 }
 
+TEST_F(LlamaMemoryTest, AModelThatFitsOnlyWithoutPastPromptsGetsNone) {
+    LlamaMemoryOptions described = options();
+    LlamaMemory without(described);
+    const DeviceBytes alone = *plan(without);
+    const MemoryLedger poor(alone, 1s);
+    described.ledger = &poor;
+    described.prompt_cache_mib = 0;
+    LlamaMemory memory(described);
+    EXPECT_EQ(*plan(memory), alone);
+    EXPECT_EQ(memory.planned_flags(), (std::vector<std::string>{"--cache-ram", "0"}));
+}
+
 TEST_F(LlamaMemoryTest, NobodyGetsMoreThanTheModelWasTrainedFor) {
     LlamaMemory memory(options());
     EXPECT_EQ(grow(memory, 1'000'000).value_or(0), 4096U);
