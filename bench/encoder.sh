@@ -141,7 +141,7 @@ measure_hearth() {
     for precision in "${precisions[@]}"; do
         "$build/encoder-engine-bench" --model "$model" --texts "$corpus" --precision "$precision" \
             --label "engine-$precision" "${engine_options[@]}" >>"$work/measurements"
-        start_hearth "hearth-$precision" "HEARTH_ENCODER__PRECISION=$precision"
+        start_hearth "hearth-$precision" "HEARTH_ENCODER__PRECISION=$precision" HEARTH_CACHE__MEMORY_MIB=0
         load "hearth-$precision" --batch 32 --concurrency 8 --warmup 1
         if [[ $precision == int8 ]]; then load_single "hearth-$precision"; fi
         stop_process "$server_pid"

@@ -88,7 +88,7 @@ start_llama() {
 }
 
 start_ours() {
-    start_hearth hearth "HEARTH_MODELS__DIRECTORIES=$work/models" HEARTH_MODELS__OLLAMA_STORE=false \
+    start_hearth hearth "HEARTH_MODELS__DIRECTORIES=$work/models" HEARTH_CACHE__MEMORY_MIB=0 HEARTH_MODELS__OLLAMA_STORE=false \
         HEARTH_MODELS__HUB_CACHE=false HEARTH_LLAMA__KEEP_ALIVE=2h
     addresses[hearth]=$server_address
     pids[hearth]=$server_pid

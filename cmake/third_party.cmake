@@ -15,6 +15,17 @@ if(HEARTH_TESTS)
   find_package(GTest REQUIRED)
 endif()
 
+# Neither zstd nor xxHash has a package file for CMake everywhere; of xxHash the headers are enough.
+find_path(HEARTH_ZSTD_INCLUDES zstd.h REQUIRED)
+find_library(HEARTH_ZSTD_LIBRARY zstd REQUIRED)
+add_library(hearth_zstd INTERFACE)
+target_include_directories(hearth_zstd SYSTEM INTERFACE ${HEARTH_ZSTD_INCLUDES})
+target_link_libraries(hearth_zstd INTERFACE ${HEARTH_ZSTD_LIBRARY})
+find_path(HEARTH_XXHASH_INCLUDES xxhash.h REQUIRED)
+add_library(hearth_xxhash INTERFACE)
+target_include_directories(hearth_xxhash SYSTEM INTERFACE ${HEARTH_XXHASH_INCLUDES})
+target_compile_definitions(hearth_xxhash INTERFACE XXH_INLINE_ALL)
+
 # libedit has no package file for CMake.
 find_path(HEARTH_EDIT_INCLUDES histedit.h REQUIRED)
 find_library(HEARTH_EDIT_LIBRARY edit REQUIRED)

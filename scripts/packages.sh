@@ -5,7 +5,7 @@
 PACKAGES_BUILD=(
     clang-19 clang-tidy-19 clang-format-19 lld-19 libclang-rt-19-dev libomp-19-dev
     cmake ninja-build ccache git ca-certificates unzip python3-pip
-    libboost1.83-dev libboost-json1.83-dev libboost-url1.83-dev libsimdjson-dev libfmt-dev libspdlog-dev libcli11-dev libyaml-cpp-dev
+    libboost1.83-dev libboost-json1.83-dev libboost-url1.83-dev libsimdjson-dev libzstd-dev libxxhash-dev libfmt-dev libspdlog-dev libcli11-dev libyaml-cpp-dev
     prometheus-cpp-dev libssl-dev libcurl4-openssl-dev zlib1g-dev libedit-dev libicu-dev libgtest-dev libgomp1
 )
 # What only tests and benchmarks use; installed when they run.

@@ -32,6 +32,7 @@ void add_pull(CLI::App& app, int& status);
 void add_cp(CLI::App& app, int& status);
 void add_rm(CLI::App& app, int& status);
 void add_quantize(CLI::App& app, int& status);
+void add_cache(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_demo(CLI::App& app, int& status);
 

@@ -32,6 +32,9 @@ class Backend {
   public:
     virtual ~Backend() = default;
     virtual BackendInfo info() const = 0;
+    // All that its answers depend on beside the request: the model's weights and how they are
+    // computed with. Two that are equal answer alike. Empty: unknown, and nothing of it is kept.
+    virtual std::string identity() const { return {}; }
     virtual Awaitable<Result<EmbedReply>> embed(EmbedRequest request, Deadline deadline) = 0;
     virtual Awaitable<Result<RerankReply>> rerank(RerankRequest request, Deadline deadline) = 0;
     // Returns when the answer has ended; `request` must stay until then. After an event was pushed

@@ -38,6 +38,7 @@ struct EmbedReply {
     std::string backend;  // which of several did; empty: there is one
     std::size_t dimension = 0;
     std::vector<float> vectors;         // [count, dimension] row-major, in the order of inputs
+    bool stands_in = false;             // another model than the one asked for answered
     std::vector<std::uint32_t> tokens;  // per input, special tokens included, after a cut; all 0:
                                         // not told
     std::chrono::nanoseconds load_time{0};

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "inference/outcome.h"
 #include "runtime/awaitable.h"
 
 // The canonical form of a generating call. Its words are those of the OpenAI API with
@@ -95,6 +96,7 @@ bool says_something(const boost::json::object& event);
 struct Origin {
     std::string model;
     std::string backend;
+    Outcome outcome = Outcome::Bypass;
 };
 
 // Where an answer goes while it is made: always as a stream, whatever the caller asked for.
@@ -124,6 +126,8 @@ class Sink {
 
 struct GenerateReply {
     Usage usage;
+    // Another model than the one asked for answered, or several each made a part of it.
+    bool stands_in = false;
     std::chrono::nanoseconds load_time{0};
 };
 

@@ -31,6 +31,7 @@ struct RerankRequest {
 struct RerankReply {
     std::string model;          // the model that answered
     std::string backend;        // which of several did; empty: there is one
+    bool stands_in = false;     // another model than the one asked for answered
     std::vector<float> scores;  // finite, in the order of documents; the higher the better
     std::uint64_t tokens = 0;   // of all pairs, special tokens included, after a cut; 0: not told
     std::chrono::nanoseconds load_time{0};

@@ -1,34 +1,29 @@
 #include "pipeline/serve.h"
 
+#include "pipeline/kept_answer.h"
+#include "pipeline/kept_scores.h"
+#include "pipeline/kept_texts.h"
+
 namespace hearth::pipeline {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using inference::EmbedReply;
+using inference::EmbedRequest;
+using inference::GenerateReply;
+using inference::GenerateRequest;
+using inference::RerankReply;
+using inference::RerankRequest;
 
-void settle(const ModelMetrics& metrics, const Result<inference::EmbedReply>& reply,
-            Clock::duration took) {
+// Every outcome is counted, failures too.
+template <class Metrics, class Reply>
+void settle(const Metrics& metrics, const Result<Reply>& reply, Clock::duration took) {
     metrics.seconds.observe(std::chrono::duration<double>(took).count());
-    if (!reply) {
+    if (reply) {
+        metrics.succeeded.add();
+    } else {
         (reply.error().code == Code::Cancelled ? metrics.left : metrics.failed).add();
-        return;
     }
-    double tokens = 0;
-    for (const auto count : reply->tokens) tokens += count;
-    metrics.succeeded.add();
-    metrics.texts.add(static_cast<double>(reply->tokens.size()));
-    metrics.tokens.add(tokens);
-}
-
-void settle(const RerankMetrics& metrics, const Result<inference::RerankReply>& reply,
-            Clock::duration took) {
-    metrics.seconds.observe(std::chrono::duration<double>(took).count());
-    if (!reply) {
-        (reply.error().code == Code::Cancelled ? metrics.left : metrics.failed).add();
-        return;
-    }
-    metrics.succeeded.add();
-    metrics.documents.add(static_cast<double>(reply->scores.size()));
-    metrics.tokens.add(static_cast<double>(reply->tokens));
 }
 
 // Passes everything on and notes when the first and the last token came. Of an answer that comes
@@ -37,7 +32,13 @@ class MeteringSink final : public inference::Sink {
   public:
     explicit MeteringSink(inference::Sink& next) : next_(next) {}
 
-    void begin(inference::Origin origin) override { next_.begin(std::move(origin)); }
+    // Of whoever begins from now on.
+    void set_outcome(Outcome outcome) { outcome_ = outcome; }
+
+    void begin(inference::Origin origin) override {
+        origin.outcome = outcome_;
+        next_.begin(std::move(origin));
+    }
     Awaitable<Result<void>> push(boost::json::object event) override {
         note_time();
         co_return co_await next_.push(std::move(event));
@@ -51,6 +52,7 @@ class MeteringSink final : public inference::Sink {
         co_return co_await next_.relay(bytes, says);
     }
 
+    Outcome outcome() const { return outcome_; }
     bool said_something() const { return first_ != Clock::time_point{}; }
     Clock::time_point first() const { return first_; }
     Clock::time_point last() const { return last_; }
@@ -62,6 +64,7 @@ class MeteringSink final : public inference::Sink {
     }
 
     inference::Sink& next_;
+    Outcome outcome_ = Outcome::Bypass;
     Clock::time_point first_{};
     Clock::time_point last_{};
 };
@@ -90,13 +93,15 @@ void add(const metrics::Counter& counter, const std::optional<std::uint64_t>& co
 void settle(const GenerateMetrics& metrics, const Result<inference::GenerateReply>& reply,
             const MeteringSink& sink, Clock::time_point start) {
     metrics.seconds.observe(seconds_of(Clock::now() - start));
-    if (sink.said_something())
+    if (sink.said_something() && sink.outcome() != Outcome::HitMemory)
         metrics.first_token_seconds.observe(seconds_of(sink.first() - start));
     if (!reply) {
         (reply.error().code == Code::Cancelled ? metrics.left : metrics.failed).add();
         return;
     }
     metrics.succeeded.add();
+    // Nothing was made.
+    if (sink.outcome() == Outcome::HitMemory) return;
     const inference::Usage& usage = reply->usage;
     add(metrics.prompt_tokens, usage.prompt_tokens);
     add(metrics.cached_tokens, usage.cached_tokens);
@@ -161,20 +166,136 @@ ModelMetrics::ModelMetrics(metrics::Registry& registry, const std::string& model
       seconds(registry.histogram("hearth_request_seconds", "Time from routing to the answer",
                                  {{"model", model}, {"operation", "embed"}})) {}
 
-Awaitable<Result<Served>> Serve::embed(inference::EmbedRequest request, Deadline deadline) const {
+namespace {
+
+std::unexpected<Error> not_kept() {
+    return fail(
+        {.code = Code::NotFound,
+         .message = "no such answer is kept, and \"x-hearth-cache: only\" asks for no other",
+         .reason = "not_cached"});
+}
+
+// call: with the caller's deadline; retries belong to the backend, which knows what was sent.
+Awaitable<Result<EmbedReply>> call_embed(const Target& target, EmbedRequest request,
+                                         Deadline deadline) {
+    auto reply = co_await target.backend->embed(std::move(request), deadline);
+    if (!reply) co_return reply;
+    double tokens = 0;
+    for (const auto count : reply->tokens) tokens += count;
+    target.metrics.texts.add(static_cast<double>(reply->tokens.size()));
+    target.metrics.tokens.add(tokens);
+    co_return reply;
+}
+
+// Only the texts that are not kept are made. What is wrong with one of them is said as of the whole
+// call, in which it stands elsewhere.
+Awaitable<Result<EmbedReply>> embed_missing(const Target& target, const EmbedRequest& request,
+                                            const KeptTexts& kept, Deadline deadline) {
+    const auto start = Clock::now();
+    auto made = co_await call_embed(target, kept.missing(), deadline);
+    if (!made && made.error().code != Code::InvalidArgument) co_return made;
+    if (made) {
+        auto together = kept.together(*std::move(made), Clock::now() - start);
+        if (together) co_return *std::move(together);
+    }
+    co_return co_await call_embed(target, request, deadline);
+}
+
+// look up: a hit costs no backend, and no model has to be loaded for it.
+Awaitable<Result<EmbedReply>> find_or_embed(const Target& target, cache::Answers* answers,
+                                            EmbedRequest request, const Caller& caller,
+                                            Deadline deadline, Outcome& outcome) {
+    if (answers == nullptr || request.inputs.empty()) {
+        co_return co_await call_embed(target, std::move(request), deadline);
+    }
+    const std::string model = target.backend->info().model;
+    const KeptTexts kept(*answers, target.identity, model, request, caller);
+    if (kept.is_complete()) {
+        if (auto whole = kept.together({}, {})) {
+            outcome = Outcome::HitMemory;
+            co_return *std::move(whole);
+        }
+    }
+    outcome = Outcome::Miss;
+    if (caller.cache.mode == cache::Mode::Only) co_return not_kept();
+    if (kept.is_complete()) co_return co_await call_embed(target, request, deadline);
+    co_return co_await embed_missing(target, request, kept, deadline);
+}
+
+Awaitable<Result<RerankReply>> call_rerank(const Target& target, RerankRequest request,
+                                           Deadline deadline) {
+    auto reply = co_await target.backend->rerank(std::move(request), deadline);
+    if (!reply) co_return reply;
+    target.rerank_metrics.documents.add(static_cast<double>(reply->scores.size()));
+    target.rerank_metrics.tokens.add(static_cast<double>(reply->tokens));
+    co_return reply;
+}
+
+// The same as find_or_embed, of a whole answer.
+Awaitable<Result<RerankReply>> find_or_rerank(const Target& target, cache::Answers* answers,
+                                              RerankRequest request, const Caller& caller,
+                                              Deadline deadline, Outcome& outcome) {
+    if (answers == nullptr) {
+        co_return co_await call_rerank(target, std::move(request), deadline);
+    }
+    cache::Answers::Making making{.space = cache::Space::Rerank,
+                                  .key = key_of(request, target.identity, caller),
+                                  .model = target.backend->info().model,
+                                  .tenant = caller.tenant,
+                                  .life = caller.cache.life,
+                                  .clears = answers->clears()};
+    if (cache::looks_up(caller.cache.mode)) {
+        const auto found = answers->find(making.space, making.key);
+        auto reply = found ? scores_of(*found->entry, request.documents.size()) : std::nullopt;
+        if (reply) {
+            outcome = Outcome::HitMemory;
+            reply->model = std::move(making.model);
+            co_return *std::move(reply);
+        }
+    }
+    outcome = Outcome::Miss;
+    if (caller.cache.mode == cache::Mode::Only) co_return not_kept();
+    const auto start = Clock::now();
+    auto reply = co_await call_rerank(target, std::move(request), deadline);
+    if (reply && !reply->stands_in && cache::keeps(caller.cache.mode)) {
+        answers->keep(std::move(making), payload_of(*reply),
+                      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start));
+    }
+    co_return reply;
+}
+
+}  // namespace
+
+// What is not to be looked up or kept, or cannot be told from others, is none of the cache's
+// business.
+cache::Answers* Serve::answers_for(const Target& target, const Caller& caller) const {
+    const bool is_asked = caller.cache.mode != cache::Mode::Off && !target.identity.empty();
+    return is_asked ? answers_ : nullptr;
+}
+
+// Who wishes nothing of his own gets what the model's configuration says.
+void Serve::set_mode(Caller& caller, const Target& target) const {
+    if (caller.cache.mode != cache::Mode::Auto || modes_.empty()) return;
+    const auto found = modes_.find(target.backend->info().model);
+    if (found != modes_.end()) caller.cache.mode = found->second;
+}
+
+Awaitable<Result<Served>> Serve::embed(EmbedRequest request, Caller caller,
+                                       Deadline deadline) const {
     const auto start = Clock::now();
     // route: the model decides everything that follows.
     CO_TRY(const auto target, route_(request.model));
     const auto routed = Clock::now();
-    // call: with the caller's deadline; retries belong to the backend, which knows what was sent.
+    set_mode(caller, *target);
+    Served served{.reply = {}, .backend = target->backend->info().name, .steps = {}};
     Unsettled unsettled(target->metrics.left);
-    auto reply = co_await target->backend->embed(std::move(request), deadline);
+    auto reply = co_await find_or_embed(*target, answers_for(*target, caller), std::move(request),
+                                        caller, deadline, served.outcome);
     unsettled.settled();
     const auto called = Clock::now();
-    // settle: every outcome is counted, failures too.
     settle(target->metrics, reply, called - start);
     if (!reply) co_return std::unexpected(std::move(reply).error());
-    Served served{.reply = *std::move(reply), .backend = target->backend->info().name, .steps = {}};
+    served.reply = *std::move(reply);
     if (!served.reply.backend.empty()) served.backend = served.reply.backend;
     served.steps = {{"route", routed - start},
                     {"queue", served.reply.queue_time},
@@ -184,19 +305,21 @@ Awaitable<Result<Served>> Serve::embed(inference::EmbedRequest request, Deadline
 }
 
 // The same steps as embed's.
-Awaitable<Result<Reranked>> Serve::rerank(inference::RerankRequest request,
+Awaitable<Result<Reranked>> Serve::rerank(RerankRequest request, Caller caller,
                                           Deadline deadline) const {
     const auto start = Clock::now();
     CO_TRY(const auto target, route_(request.model));
     const auto routed = Clock::now();
+    set_mode(caller, *target);
+    Reranked served{.reply = {}, .backend = target->backend->info().name, .steps = {}};
     Unsettled unsettled(target->rerank_metrics.left);
-    auto reply = co_await target->backend->rerank(std::move(request), deadline);
+    auto reply = co_await find_or_rerank(*target, answers_for(*target, caller), std::move(request),
+                                         caller, deadline, served.outcome);
     unsettled.settled();
     const auto called = Clock::now();
     settle(target->rerank_metrics, reply, called - start);
     if (!reply) co_return std::unexpected(std::move(reply).error());
-    Reranked served{
-        .reply = *std::move(reply), .backend = target->backend->info().name, .steps = {}};
+    served.reply = *std::move(reply);
     if (!served.reply.backend.empty()) served.backend = served.reply.backend;
     served.steps = {{"route", routed - start},
                     {"compute", served.reply.compute_time},
@@ -204,15 +327,69 @@ Awaitable<Result<Reranked>> Serve::rerank(inference::RerankRequest request,
     co_return served;
 }
 
-Awaitable<Result<inference::GenerateReply>> Serve::generate(
-    const inference::GenerateRequest& request, inference::Sink& sink, Deadline deadline) const {
+namespace {
+
+Awaitable<Result<GenerateReply>> call_generate(const Target& target, const GenerateRequest& request,
+                                               inference::Sink& sink, Deadline deadline) {
+    const inference::BackendInfo info = target.backend->info();
+    sink.begin({.model = info.model, .backend = info.name});
+    co_return co_await target.backend->generate(request, sink, deadline);
+}
+
+// By itself the cache keeps what would come out the same again, and never what is said in words
+// that only the caller's dialect has.
+bool may_be_kept(const GenerateRequest& request, const Caller& caller) {
+    if (request.untranslatable != nullptr) return false;
+    return caller.cache.mode != cache::Mode::Auto || is_repeatable(request);
+}
+
+// The same as find_or_rerank.
+Awaitable<Result<GenerateReply>> find_or_generate(const Target& target, cache::Answers* answers,
+                                                  const GenerateRequest& request,
+                                                  const Caller& caller, MeteringSink& sink,
+                                                  Deadline deadline) {
+    if (answers == nullptr || !may_be_kept(request, caller)) {
+        if (caller.cache.mode == cache::Mode::Only) co_return not_kept();
+        co_return co_await call_generate(target, request, sink, deadline);
+    }
+    cache::Answers::Making making{.space = space_of(request),
+                                  .key = key_of(request, target.identity, caller),
+                                  .model = target.backend->info().model,
+                                  .tenant = caller.tenant,
+                                  .life = caller.cache.life,
+                                  .clears = answers->clears()};
+    if (cache::looks_up(caller.cache.mode)) {
+        const auto found = answers->find(making.space, making.key);
+        auto kept = found ? KeptAnswer::read(*found->entry) : std::nullopt;
+        if (kept) {
+            sink.set_outcome(Outcome::HitMemory);
+            co_return co_await kept->say(sink);
+        }
+    }
+    if (caller.cache.mode == cache::Mode::Only) co_return not_kept();
+    sink.set_outcome(Outcome::Miss);
+    KeepingSink keeping(sink, request.operation);
+    const auto start = Clock::now();
+    auto reply = co_await call_generate(target, request, keeping, deadline);
+    if (!reply || reply->stands_in || !cache::keeps(caller.cache.mode)) co_return reply;
+    if (auto payload = keeping.payload(*reply)) {
+        answers->keep(std::move(making), *std::move(payload),
+                      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start));
+    }
+    co_return reply;
+}
+
+}  // namespace
+
+Awaitable<Result<GenerateReply>> Serve::generate(const GenerateRequest& request, Caller caller,
+                                                 inference::Sink& sink, Deadline deadline) const {
     const auto start = Clock::now();
     CO_TRY(const auto target, route_(request.model));
-    const inference::BackendInfo info = target->backend->info();
-    sink.begin({.model = info.model, .backend = info.name});
+    set_mode(caller, *target);
     MeteringSink metered(sink);
     Unsettled unsettled(target->generate_metrics.left);
-    auto reply = co_await target->backend->generate(request, metered, deadline);
+    auto reply = co_await find_or_generate(*target, answers_for(*target, caller), request, caller,
+                                           metered, deadline);
     unsettled.settled();
     settle(target->generate_metrics, reply, metered, start);
     co_return reply;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,7 +10,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cache/answers.h"
 #include "inference/backend.h"
+#include "pipeline/caller.h"
 #include "runtime/awaitable.h"
 #include "runtime/deadline.h"
 #include "telemetry/metrics.h"
@@ -58,6 +61,7 @@ struct Target {
     ModelMetrics metrics;
     RerankMetrics rerank_metrics;
     GenerateMetrics generate_metrics;
+    std::string identity = {};  // of the backend; empty: nothing of it is kept
 };
 
 // One step of a request with the time it took, for server-timing.
@@ -69,12 +73,14 @@ struct Step {
 struct Served {
     inference::EmbedReply reply;
     std::string backend;
+    Outcome outcome = Outcome::Bypass;
     std::vector<Step> steps;
 };
 
 struct Reranked {
     inference::RerankReply reply;
     std::string backend;
+    Outcome outcome = Outcome::Bypass;
     std::vector<Step> steps;
 };
 
@@ -86,15 +92,23 @@ class Serve {
     // Errors: NotFound (reason "model_not_found"), Unavailable.
     using Route = std::function<Result<std::shared_ptr<const Target>>(std::string_view model)>;
 
-    explicit Serve(Route route) : route_(std::move(route)) {}
+    // What is to be done with answers of a model where the caller says nothing, by its name.
+    using Modes = std::map<std::string, cache::Mode>;
 
-    // Errors: those of Route and of inference::Backend::embed.
-    Awaitable<Result<Served>> embed(inference::EmbedRequest request, Deadline deadline) const;
-    // Errors: those of Route and of inference::Backend::rerank.
-    Awaitable<Result<Reranked>> rerank(inference::RerankRequest request, Deadline deadline) const;
-    // Errors: those of Route, of inference::Backend::generate and of the sink.
+    // `answers`, where it is not null, must outlive it.
+    explicit Serve(Route route, cache::Answers* answers = nullptr, Modes modes = {})
+        : route_(std::move(route)), answers_(answers), modes_(std::move(modes)) {}
+
+    // Errors: those of Route and of inference::Backend::embed, and NotFound (reason "not_cached")
+    // for who only wants what is kept.
+    Awaitable<Result<Served>> embed(inference::EmbedRequest request, Caller caller,
+                                    Deadline deadline) const;
+    // Errors: the same, of inference::Backend::rerank.
+    Awaitable<Result<Reranked>> rerank(inference::RerankRequest request, Caller caller,
+                                       Deadline deadline) const;
+    // Errors: the same, of inference::Backend::generate, and those of the sink.
     Awaitable<Result<inference::GenerateReply>> generate(const inference::GenerateRequest& request,
-                                                         inference::Sink& sink,
+                                                         Caller caller, inference::Sink& sink,
                                                          Deadline deadline) const;
     Awaitable<Result<boost::json::object>> inquire(inference::InquiryRequest request,
                                                    Deadline deadline) const;
@@ -104,7 +118,14 @@ class Serve {
                                                      Deadline deadline) const;
 
   private:
+    // nullptr: not for this call.
+    cache::Answers* answers_for(const Target& target, const Caller& caller) const;
+
+    void set_mode(Caller& caller, const Target& target) const;
+
     Route route_;
+    cache::Answers* answers_;
+    Modes modes_;
 };
 
 }  // namespace hearth::pipeline

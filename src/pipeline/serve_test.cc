@@ -60,19 +60,20 @@ struct Fixture {
     }
     Result<Served> embed(Result<inference::EmbedReply> reply, const std::string& model = "m") {
         const Serve serve = make(std::move(reply));
-        return runtime::run_blocking(io, serve.embed({.model = model, .inputs = {"text"}}, soon()));
+        return runtime::run_blocking(io,
+                                     serve.embed({.model = model, .inputs = {"text"}}, {}, soon()));
     }
     Result<Reranked> rerank(Result<inference::EmbedReply> reply, const std::string& model = "m") {
         const Serve serve = make(std::move(reply));
         inference::RerankRequest request{.model = model, .query = "q", .documents = {"a", "b"}};
-        return runtime::run_blocking(io, serve.rerank(std::move(request), soon()));
+        return runtime::run_blocking(io, serve.rerank(std::move(request), {}, soon()));
     }
     Result<inference::GenerateReply> generate(Result<inference::EmbedReply> reply,
                                               inference::Sink& sink) {
         const Serve serve = make(std::move(reply));
         inference::GenerateRequest request;
         request.model = "m";
-        return runtime::run_blocking(io, serve.generate(request, sink, soon()));
+        return runtime::run_blocking(io, serve.generate(request, {}, sink, soon()));
     }
     static Deadline soon() { return Deadline::after(std::chrono::seconds(1)); }
 };

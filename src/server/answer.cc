@@ -22,6 +22,7 @@ void add_headers(http::Headers& headers, const Provenance& provenance) {
     if (!provenance.backend.empty()) {
         headers.add("x-hearth-model", provenance.model);
         headers.add("x-hearth-backend", provenance.backend);
+        headers.add("x-hearth-cache", to_string(provenance.outcome));
     }
     if (!provenance.steps.empty()) headers.add("server-timing", server_timing(provenance.steps));
     if (!provenance.allow.empty()) headers.add("allow", provenance.allow);

@@ -9,6 +9,7 @@
 #include "base/format.h"
 #include "http/head_parser.h"
 #include "server/answer.h"
+#include "server/caller.h"
 #include "server/generate.h"
 #include "server/surfaces.h"
 #include "telemetry/unique_id.h"
@@ -118,6 +119,7 @@ Awaitable<void> anthropic_messages(const Gateway& gateway, http::Exchange& excha
         co_await send_reply(exchange, std::unexpected(std::move(call).error()));
         co_return;
     }
+    pipeline::Caller caller = *caller_of(exchange.request());
     auto original = original_of(*call, exchange);
     if (!original) {
         co_await send_reply(exchange, std::unexpected(std::move(original).error()));
@@ -130,8 +132,8 @@ Awaitable<void> anthropic_messages(const Gateway& gateway, http::Exchange& excha
     EncodeError encode_error = [request_id](const Error& error) {
         return anthropic::encode_error(error, request_id);
     };
-    co_await generate(gateway, exchange, std::move(call->request), *writer, std::move(encode_error),
-                      nullptr, request_id);
+    co_await generate(gateway, exchange, std::move(call->request), std::move(caller), *writer,
+                      std::move(encode_error), nullptr, request_id);
 }
 
 Awaitable<void> anthropic_count_tokens(const Gateway& gateway, http::Exchange& exchange) {

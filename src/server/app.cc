@@ -37,6 +37,10 @@ std::string printable(const std::string& address) {
     return address.starts_with("unix:") ? address : "http://" + address;
 }
 
+cache::AnswersOptions answers_options(const CacheSection& section) {
+    return {.memory_bytes_max = section.memory_mib << 20, .lives = section.lives};
+}
+
 // Every address of the configuration, bound; the first as bound (a port 0 has become a real one).
 Result<std::string> listen_all(http::Server& server, const std::vector<std::string>& addresses) {
     std::string first;
@@ -101,13 +105,17 @@ Result<void> serve_until_signal(const std::function<Result<Config>()>& load,
     Workers workers(config, shards, registry);
     Directory directory(workers, shards, registry);
     Elsewhere elsewhere(directory, shards, registry);
-    const pipeline::Serve serve([&](std::string_view model) { return directory.route(model); });
+    cache::Answers answers(answers_options(config.cache), registry);
+    const pipeline::Serve serve([&](std::string_view model) { return directory.route(model); },
+                                config.cache.memory_mib > 0 ? &answers : nullptr,
+                                *config.cache.modes());
     ModelStore store(workers, config.store_dir());
     Gateway gateway{.config = config,
                     .registry = registry,
                     .workers = workers,
                     .directory = directory,
                     .serve = serve,
+                    .answers = answers,
                     .store = store,
                     .started_unix = std::time(nullptr)};
     http::ServerOptions http_options = config.server.http;

@@ -231,6 +231,19 @@ void visit(ConfigVisitor& keys, RoutingSection& section) {
               section.find_ollama);
 }
 
+void visit(ConfigVisitor& keys, CacheSection& section) {
+    keys.size("memory_mib", "memory for answers that are kept; 0: none are", section.memory_mib, 0,
+              1 << 20);
+    keys.time("embedding_life", "vectors are kept for so long", section.lives.embedding);
+    keys.time("rerank_life", "scores of documents", section.lives.rerank);
+    keys.time("completion_life", "chats and completions", section.lives.completion);
+    keys.time("fim_life", "what stands between a prefix and a suffix", section.lives.fim);
+    keys.list("models",
+              "of calls that say nothing, by model, `NAME=MODE`: `auto` keeps what would come out "
+              "the same again, `all` any answer, `off` none",
+              section.models);
+}
+
 void visit(ConfigVisitor& keys, LogSection& section) {
     keys.text("level", "least severe line written", section.level,
               {"debug", "info", "warn", "error", "off"});
@@ -248,6 +261,7 @@ constexpr FixedSection kFixedSections[] = {
     {"encoder", [](ConfigVisitor& keys, Config& config) { visit(keys, config.encoder); }},
     {"llama", [](ConfigVisitor& keys, Config& config) { visit(keys, config.llama); }},
     {"memory", [](ConfigVisitor& keys, Config& config) { visit(keys, config.memory); }},
+    {"cache", [](ConfigVisitor& keys, Config& config) { visit(keys, config.cache); }},
     {"log", [](ConfigVisitor& keys, Config& config) { visit(keys, config.log); }},
 };
 
@@ -353,6 +367,24 @@ Result<BackendSection::Served> BackendSection::of_model(std::string_view entry) 
     return served;
 }
 
+Result<std::map<std::string, cache::Mode>> CacheSection::modes() const {
+    std::map<std::string, cache::Mode> modes;
+    for (const std::string& entry : models) {
+        const std::size_t equals = std::min(entry.find('='), entry.size());
+        const auto mode =
+            cache::parse_mode(std::string_view(entry).substr(std::min(equals + 1, entry.size())));
+        const bool is_one =
+            equals > 0 && mode &&
+            (*mode == cache::Mode::Auto || *mode == cache::Mode::All || *mode == cache::Mode::Off);
+        if (!is_one) {
+            return invalid(
+                format("cache.models: '{}' is not `NAME=MODE` with auto, all or off", entry));
+        }
+        modes[entry.substr(0, equals)] = *mode;
+    }
+    return modes;
+}
+
 std::filesystem::path LlamaSection::program() const {
     return command.empty() ? HEARTH_LLAMA_SERVER : command;
 }
@@ -395,6 +427,7 @@ Result<Config> parse_config(std::string_view name, std::string_view text,
     TRY_VOID(
         read_config(name, text, environment, [&](ConfigVisitor& keys) { visit(keys, config); }));
     TRY_VOID(config.llama.of_model([](std::string_view) { return true; }));
+    TRY_VOID(config.cache.modes());
     return config;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cache/policy.h"
 #include "http/server.h"
 #include "models/catalogue.h"
 
@@ -140,6 +141,16 @@ struct RoutingSection {
 
 using NameMap = std::map<std::string, std::vector<std::string>>;
 
+// Answers that are kept.
+struct CacheSection {
+    std::size_t memory_mib = 256;
+    cache::Lives lives;
+    std::vector<std::string> models;  // "NAME=MODE"
+
+    // What `models` says. Errors: InvalidArgument (parse_config refuses it).
+    Result<std::map<std::string, cache::Mode>> modes() const;
+};
+
 struct LogSection {
     std::string level = "info";
     bool access = false;
@@ -152,6 +163,7 @@ struct Config {
     EncoderSection encoder;
     LlamaSection llama;
     MemorySection memory;
+    CacheSection cache;
     LogSection log;
     std::map<std::string, BackendSection> backends;  // by name
     RoutingSection routing;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "cache/answers.h"
 #include "models/catalogue.h"
 #include "pipeline/serve.h"
 #include "server/config.h"
@@ -22,6 +23,7 @@ struct Gateway {
     Workers& workers;
     const Directory& directory;
     const pipeline::Serve& serve;
+    cache::Answers& answers;
     ModelStore& store;
     // The moment the server began to answer, for `created` and start times.
     std::int64_t started_unix = 0;

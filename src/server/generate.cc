@@ -25,6 +25,7 @@ class ExchangeSink final : public inference::Sink {
     void begin(inference::Origin origin) override {
         provenance_.model = std::move(origin.model);
         provenance_.backend = std::move(origin.backend);
+        provenance_.outcome = origin.outcome;
     }
     Awaitable<Result<void>> push(boost::json::object event) override {
         CO_TRY_VOID(writer_.event(std::move(event), out_));
@@ -91,19 +92,20 @@ class ExchangeSink final : public inference::Sink {
 }  // namespace
 
 Awaitable<void> generate(const Gateway& gateway, http::Exchange& exchange,
-                         inference::GenerateRequest request, api::AnswerWriter& writer,
-                         EncodeError encode_error, Shorten shorten, std::string request_id) {
+                         inference::GenerateRequest request, pipeline::Caller caller,
+                         api::AnswerWriter& writer, EncodeError encode_error, Shorten shorten,
+                         std::string request_id) {
     gateway.directory.apply_defaults(request);
     ExchangeSink sink(exchange, writer, request.original != nullptr, std::move(request_id));
     const Deadline deadline = Deadline::after(gateway.config.llama.request_time);
-    auto reply = co_await gateway.serve.generate(request, sink, deadline);
+    auto reply = co_await gateway.serve.generate(request, caller, sink, deadline);
     for (int shortened = 0; !reply && shortened < kShorteningsMax; ++shortened) {
         const Error& error = reply.error();
         const bool again = shorten != nullptr && error.reason == "context_length_exceeded" &&
                            shorten(request, error.amount, error.limit);
         if (!again) break;
         request.original = nullptr;
-        reply = co_await gateway.serve.generate(request, sink, deadline);
+        reply = co_await gateway.serve.generate(request, caller, sink, deadline);
     }
     if (reply) {
         co_await sink.finish(*reply);

@@ -23,8 +23,8 @@ using Shorten = bool (*)(inference::GenerateRequest&, std::size_t tokens, std::s
 // `shorten`, a prompt that does not fit is made shorter and tried again. `request_id` as of
 // Provenance.
 Awaitable<void> generate(const Gateway& gateway, http::Exchange& exchange,
-                         inference::GenerateRequest request, api::AnswerWriter& writer,
-                         EncodeError encode_error, Shorten shorten = nullptr,
-                         std::string request_id = {});
+                         inference::GenerateRequest request, pipeline::Caller caller,
+                         api::AnswerWriter& writer, EncodeError encode_error,
+                         Shorten shorten = nullptr, std::string request_id = {});
 
 }  // namespace hearth::server

@@ -10,9 +10,11 @@ using replicas::Tier;
 
 TargetPtr make_target(metrics::Registry& registry, const std::string& label,
                       std::shared_ptr<inference::Backend> backend) {
+    std::string identity = backend->identity();
     return std::make_shared<const pipeline::Target>(
         std::move(backend), pipeline::ModelMetrics(registry, label),
-        pipeline::RerankMetrics(registry, label), pipeline::GenerateMetrics(registry, label));
+        pipeline::RerankMetrics(registry, label), pipeline::GenerateMetrics(registry, label),
+        std::move(identity));
 }
 
 KeptTargets::Kept KeptTargets::find(const std::string& key) const {

@@ -6,6 +6,7 @@
 #include "api/openai_generate.h"
 #include "http/head_parser.h"
 #include "server/answer.h"
+#include "server/caller.h"
 #include "server/generate.h"
 #include "server/surfaces.h"
 #include "telemetry/unique_id.h"
@@ -28,6 +29,7 @@ Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
         co_await answer(exchange, openai::encode_error(named.error()));
         co_return;
     }
+    pipeline::Caller caller = *caller_of(exchange.request());
     const auto view = gateway.directory.view();
     const models::Model* model = view->find(call->request.model);
     if (model != nullptr && model->gguf) api::apply_model_defaults(*model->gguf, call->request);
@@ -37,7 +39,8 @@ Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange,
     }
     const auto writer = openai::make_writer(
         *call, call->request.model, {.id = unique_id("cmpl-"), .created_unix = std::time(nullptr)});
-    co_await generate(gateway, exchange, std::move(call->request), *writer, openai::encode_error);
+    co_await generate(gateway, exchange, std::move(call->request), std::move(caller), *writer,
+                      openai::encode_error);
 }
 
 Awaitable<Result<boost::json::object>> inquire(const Gateway& gateway,

@@ -6,6 +6,7 @@
 #include "api/ollama.h"
 #include "models/gguf.h"
 #include "server/answer.h"
+#include "server/caller.h"
 #include "server/surfaces.h"
 
 namespace hearth::server {
@@ -14,15 +15,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Awaitable<Result<pipeline::Served>> serve(const Gateway& gateway,
+Awaitable<Result<pipeline::Served>> serve(const Gateway& gateway, const http::Exchange& exchange,
                                           Result<inference::EmbedRequest> request) {
     if (!request) co_return std::unexpected(std::move(request).error());
-    co_return co_await gateway.serve.embed(*std::move(request),
+    co_return co_await gateway.serve.embed(*std::move(request), *caller_of(exchange.request()),
                                            Deadline::after(gateway.config.server.request_time));
 }
 
 Provenance provenance_of(pipeline::Served& served) {
-    return {served.reply.model, served.backend, std::move(served.steps)};
+    return {served.reply.model, served.backend, std::move(served.steps), served.outcome};
 }
 
 // Empty when the file is no longer what the catalogue saw: the rest is worth showing still.
@@ -62,7 +63,7 @@ Awaitable<void> ollama_embed(const Gateway& gateway, http::Exchange& exchange) {
     const auto start = Clock::now();
     auto request = ollama::parse_embed(exchange.request().body);
     const std::string asked = request ? request->model : std::string();
-    auto served = co_await serve(gateway, std::move(request));
+    auto served = co_await serve(gateway, exchange, std::move(request));
     if (!served) {
         co_await answer(exchange, ollama::encode_error(served.error()));
         co_return;
@@ -72,7 +73,8 @@ Awaitable<void> ollama_embed(const Gateway& gateway, http::Exchange& exchange) {
 }
 
 Awaitable<void> ollama_embeddings(const Gateway& gateway, http::Exchange& exchange) {
-    auto served = co_await serve(gateway, ollama::parse_embeddings(exchange.request().body));
+    auto served =
+        co_await serve(gateway, exchange, ollama::parse_embeddings(exchange.request().body));
     if (!served) {
         co_await answer(exchange, ollama::encode_error(served.error()));
         co_return;

@@ -3,6 +3,7 @@
 #include "api/ollama_generate.h"
 #include "api/shorten.h"
 #include "server/answer.h"
+#include "server/caller.h"
 #include "server/generate.h"
 #include "server/surfaces.h"
 
@@ -54,11 +55,12 @@ Awaitable<void> run(const Gateway& gateway, http::Exchange& exchange, Result<oll
         co_await answer(exchange, ollama::encode_error(completed.error()));
         co_return;
     }
+    pipeline::Caller caller = *caller_of(exchange.request());
     call->request.original =
         std::make_shared<inference::Original>(dialect, exchange.take_request().body, call->stream);
     const auto writer = ollama::make_writer(*call, call->request.model);
-    co_await generate(gateway, exchange, std::move(call->request), *writer, ollama::encode_error,
-                      call->truncate ? api::drop_oldest_messages : nullptr);
+    co_await generate(gateway, exchange, std::move(call->request), std::move(caller), *writer,
+                      ollama::encode_error, call->truncate ? api::drop_oldest_messages : nullptr);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "api/openai.h"
 #include "base/format.h"
 #include "server/answer.h"
+#include "server/caller.h"
 #include "server/surfaces.h"
 
 namespace hearth::server {
@@ -20,14 +21,16 @@ Awaitable<void> openai_embeddings(const Gateway& gateway, http::Exchange& exchan
         co_return;
     }
     const std::string asked = call->request.model;
-    auto served = co_await gateway.serve.embed(std::move(call->request),
-                                               Deadline::after(gateway.config.server.request_time));
+    auto served =
+        co_await gateway.serve.embed(std::move(call->request), *caller_of(exchange.request()),
+                                     Deadline::after(gateway.config.server.request_time));
     if (!served) {
         co_await answer(exchange, openai::encode_error(served.error()));
         co_return;
     }
-    co_await answer(exchange, openai::encode_embeddings(served->reply, call->format, asked),
-                    {served->reply.model, served->backend, std::move(served->steps)});
+    co_await answer(
+        exchange, openai::encode_embeddings(served->reply, call->format, asked),
+        {served->reply.model, served->backend, std::move(served->steps), served->outcome});
 }
 
 Awaitable<void> openai_models(const Gateway& gateway, http::Exchange& exchange) {

@@ -1,5 +1,6 @@
 #include "api/rerank.h"
 #include "server/answer.h"
+#include "server/caller.h"
 #include "server/surfaces.h"
 #include "telemetry/unique_id.h"
 
@@ -16,14 +17,16 @@ Awaitable<void> run_rerank(const Gateway& gateway, http::Exchange& exchange, Rer
         co_await answer(exchange, api::encode_rerank_error(named.error(), shape));
         co_return;
     }
-    auto served = co_await gateway.serve.rerank(
-        call->request, Deadline::after(gateway.config.server.request_time));
+    auto served =
+        co_await gateway.serve.rerank(call->request, *caller_of(exchange.request()),
+                                      Deadline::after(gateway.config.server.request_time));
     if (!served) {
         co_await answer(exchange, api::encode_rerank_error(served.error(), shape));
         co_return;
     }
-    co_await answer(exchange, api::encode_rerank(served->reply, *call, shape, unique_id()),
-                    {served->reply.model, served->backend, std::move(served->steps)});
+    co_await answer(
+        exchange, api::encode_rerank(served->reply, *call, shape, unique_id()),
+        {served->reply.model, served->backend, std::move(served->steps), served->outcome});
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "api/responses.h"
 #include "api/shorten.h"
 #include "server/answer.h"
+#include "server/caller.h"
 #include "server/generate.h"
 #include "server/surfaces.h"
 #include "telemetry/unique_id.h"
@@ -72,8 +73,9 @@ Awaitable<void> openai_responses(const Gateway& gateway, http::Exchange& exchang
     }
     const auto writer = responses::make_writer(
         *call, call->chat.request.model, {.id = unique_id(), .created_unix = std::time(nullptr)});
-    co_await generate(gateway, exchange, std::move(call->chat.request), *writer,
-                      openai::encode_error, call->truncate ? api::drop_oldest_messages : nullptr);
+    co_await generate(gateway, exchange, std::move(call->chat.request),
+                      *caller_of(exchange.request()), *writer, openai::encode_error,
+                      call->truncate ? api::drop_oldest_messages : nullptr);
 }
 
 Awaitable<void> openai_responses_tokens(const Gateway& gateway, http::Exchange& exchange) {
@@ -97,7 +99,8 @@ Awaitable<void> mistral_fim(const Gateway& gateway, http::Exchange& exchange) {
     }
     const auto writer = fim::make_writer(
         *call, call->request.model, {.id = unique_id("fim-"), .created_unix = std::time(nullptr)});
-    co_await generate(gateway, exchange, std::move(call->request), *writer, openai::encode_error);
+    co_await generate(gateway, exchange, std::move(call->request), *caller_of(exchange.request()),
+                      *writer, openai::encode_error);
 }
 
 }  // namespace hearth::server

@@ -10,6 +10,7 @@
 #include "api/tei.h"
 #include "base/format.h"
 #include "server/answer.h"
+#include "server/caller.h"
 #include "server/host_guard.h"
 #include "server/surfaces.h"
 #include "telemetry/unique_id.h"
@@ -51,6 +52,9 @@ constexpr Route kRoutes[] = {
     {Method::Head, "/api/blobs/", ollama_has_blob, true},
     {Method::Post, "/api/blobs/", ollama_put_blob, true},
     {Method::Get, "/api/memory", memory},
+    {Method::Get, "/api/cache/stats", cache_stats},
+    {Method::Post, "/api/cache/clear", cache_clear},
+    {Method::Post, "/api/cache/prune", cache_prune},
     // What callers of llama-server leave out of the paths.
     {Method::Post, "/chat/completions", openai_chat},
     {Method::Post, "/chat/completions/input_tokens", openai_chat_tokens},
@@ -150,6 +154,10 @@ Awaitable<void> dispatch(const Gateway& gateway, http::Exchange& exchange) {
                               "localhost",
                           .reason = "host_not_allowed"};
         co_await answer_error(exchange, error);
+        co_return;
+    }
+    if (const auto caller = caller_of(request); !caller) {
+        co_await answer_error(exchange, caller.error());
         co_return;
     }
     std::string allowed;

@@ -57,6 +57,10 @@ Awaitable<void> llama_props(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> rerank(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> cohere_rerank(const Gateway& gateway, http::Exchange& exchange);
 
+Awaitable<void> cache_stats(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> cache_clear(const Gateway& gateway, http::Exchange& exchange);
+Awaitable<void> cache_prune(const Gateway& gateway, http::Exchange& exchange);
+
 Awaitable<void> tei_embed(const Gateway& gateway, http::Exchange& exchange);
 Awaitable<void> tei_info(const Gateway& gateway, http::Exchange& exchange);
 

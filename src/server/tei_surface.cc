@@ -2,6 +2,7 @@
 
 #include "api/tei.h"
 #include "server/answer.h"
+#include "server/caller.h"
 #include "server/surfaces.h"
 
 namespace hearth::server {
@@ -37,14 +38,15 @@ Awaitable<void> tei_embed(const Gateway& gateway, http::Exchange& exchange) {
         co_return;
     }
     request->model = model->name;
-    auto served = co_await gateway.serve.embed(*std::move(request),
+    auto served = co_await gateway.serve.embed(*std::move(request), *caller_of(exchange.request()),
                                                Deadline::after(gateway.config.server.request_time));
     if (!served) {
         co_await answer(exchange, tei::encode_error(served.error()));
         co_return;
     }
-    co_await answer(exchange, tei::encode_embed(served->reply),
-                    {served->reply.model, served->backend, std::move(served->steps)});
+    co_await answer(
+        exchange, tei::encode_embed(served->reply),
+        {served->reply.model, served->backend, std::move(served->steps), served->outcome});
 }
 
 Awaitable<void> tei_info(const Gateway& gateway, http::Exchange& exchange) {

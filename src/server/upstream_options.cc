@@ -62,10 +62,20 @@ Result<std::vector<std::pair<std::string, std::string>>> names_of(const BackendS
     return names;
 }
 
+// What a triton server's models are asked with; those of other kinds are asked as the caller asks.
+std::string settings_of(const BackendSection& section) {
+    if (section.kind != "triton") return {};
+    std::string settings = format("{}\n{}\n{}\n{}\n{}", section.tokenizer, section.pooling,
+                                  section.output, section.window, section.normalize);
+    for (const std::string& model : section.models) settings += '\n' + model;
+    return settings;
+}
+
 remote::UpstreamOptions options_of(const std::string& name, const BackendSection& section) {
     remote::UpstreamOptions options;
     options.name = name;
     options.kind = section.kind;
+    options.settings = settings_of(section);
     options.tls = {.ca_file = section.ca_file,
                    .certificate_file = section.certificate_file,
                    .key_file = section.certificate_key_file,

@@ -146,6 +146,23 @@ WorkerOptions llama_options(const LlamaSection& llama, const models::Model& mode
     return options;
 }
 
+void add_file(std::string& to, const std::filesystem::path& file) {
+    std::error_code missing;
+    const auto changed = std::filesystem::last_write_time(file, missing);
+    to += format("{} {} {}\n", file.string(), file_bytes(file),
+                 missing ? 0 : changed.time_since_epoch().count());
+}
+
+// The model's digest, the program and the flags it gets: another build or precision may choose
+// another token.
+std::string identity_of(const models::Model& model, const WorkerOptions& options) {
+    std::string identity = model.digest + '\n';
+    add_file(identity, options.program);
+    for (const std::string& argument : options.arguments) identity += argument + '\n';
+    for (const std::string& variable : options.environment) identity += variable + '\n';
+    return identity;
+}
+
 }  // namespace
 
 ModelWorker model_worker(const Config& config, const models::Catalogue& catalogue,
@@ -165,6 +182,7 @@ ModelWorker model_worker(const Config& config, const models::Catalogue& catalogu
     } else {
         worker.options = encoder_options(config, model);
     }
+    worker.options.identity = identity_of(model, worker.options);
     worker.options.ledger = &ledger;
     worker.options.memory_time = config.memory.wait_time;
     return worker;

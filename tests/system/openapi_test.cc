@@ -49,6 +49,7 @@ struct Refusal {
     int status = 0;
 };
 const std::map<std::string_view, Refusal> kRefusals = {
+    {"POST /api/cache/clear", {"{}", 200}},
     {"POST /v1/chat/completions",
      {R"({"model":"all-minilm","messages":[{"role":"user","content":"x"}]})", 400}},
     {"POST /chat/completions",

@@ -40,8 +40,9 @@ struct Spawn {
 pid_t spawn_hearth(Spawn spawn) {
     spawn.arguments.insert(spawn.arguments.begin(), HEARTH_BINARY_DIR "/hearth");
     // The first of equal names counts. What else is on this machine must not decide a test.
-    for (const char* setting :
-         {"HEARTH_MODELS__OLLAMA_STORE=false", "HEARTH_MODELS__HUB_CACHE=false"})
+    // And tests that ask the same again mean the model, where they do not set this themselves.
+    for (const char* setting : {"HEARTH_MODELS__OLLAMA_STORE=false",
+                                "HEARTH_MODELS__HUB_CACHE=false", "HEARTH_CACHE__MEMORY_MIB=0"})
         spawn.environment.emplace_back(setting);
     for (char** entry = environ; *entry != nullptr; ++entry) spawn.environment.emplace_back(*entry);
     posix_spawn_file_actions_t actions;

@@ -25,6 +25,8 @@ inference::BackendInfo RemoteBackend::info() const {
     return {.name = upstream_->options().name, .model = model_};
 }
 
+std::string RemoteBackend::identity() const { return upstream_->identity_of(model_); }
+
 inference::Health RemoteBackend::probe() const { return upstream_->health(); }
 
 Awaitable<Result<GenerateReply>> RemoteBackend::generate(const GenerateRequest& request,

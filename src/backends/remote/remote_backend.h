@@ -21,6 +21,7 @@ class RemoteBackend final : public inference::Backend {
     ~RemoteBackend() override;
 
     inference::BackendInfo info() const override;
+    std::string identity() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
     // By servers of OpenAI's kind, most of which rerank at /v1/rerank; others: Unsupported. Scores

@@ -78,6 +78,8 @@ inference::BackendInfo TritonBackend::info() const {
     return {.name = upstream_->options().name, .model = model_};
 }
 
+std::string TritonBackend::identity() const { return upstream_->identity_of(model_); }
+
 inference::Health TritonBackend::probe() const { return upstream_->health(); }
 
 Awaitable<Result<EmbedReply>> TritonBackend::embed(EmbedRequest request, Deadline deadline) {

@@ -22,6 +22,7 @@ class TritonBackend final : public inference::Backend {
     ~TritonBackend() override;
 
     inference::BackendInfo info() const override;
+    std::string identity() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
     Awaitable<Result<inference::RerankReply>> rerank(inference::RerankRequest request,

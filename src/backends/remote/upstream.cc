@@ -103,6 +103,12 @@ Upstream::~Upstream() {
     }
 }
 
+std::string Upstream::identity_of(const std::string& model) const {
+    const ServerUrl& url = options_.url;
+    return format("{}\n{}://{}{}\n{}\n{}", options_.kind, url.tls ? "https" : "http", url.address,
+                  url.base, model, options_.settings);
+}
+
 inference::Health Upstream::health() const {
     const auto now = Clock::now();
     if (breaker_.state(now) == Breaker::State::Open) return inference::Health::Down;

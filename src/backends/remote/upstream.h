@@ -31,6 +31,7 @@ struct UpstreamOptions {
     std::string name;  // ours: "box"
     std::string kind;  // of its wire
     ServerUrl url;
+    std::string settings;  // how its models are asked, as far as their answers depend on it
     std::vector<std::pair<std::string, std::string>> headers;  // of every call, keys included
     http::TlsOptions tls;                                      // where the address is https
     std::size_t concurrency = 64;                              // calls at a time
@@ -72,6 +73,9 @@ class Upstream {
 
     const UpstreamOptions& options() const { return options_; }
     const Wire& wire() const { return *wire_; }
+    // As of inference::Backend::identity, of one of its models. What stands behind the name there
+    // can change without notice, which is why what is kept of it expires.
+    std::string identity_of(const std::string& model) const;
     inference::Health health() const;
     // Whether it is up is told no more: another takes its name, or nobody. Calls may still be made.
     // Before another of its name is made with the same registry.

@@ -5,6 +5,7 @@
 #include <bit>
 #include <boost/json.hpp>
 #include <random>
+#include <set>
 #include <utility>
 
 #include "backends/replicas/continuation.h"
@@ -98,25 +99,6 @@ bool may_succeed_elsewhere(const Error& error) {
     }
     return false;
 }
-
-FailoverMetrics::FailoverMetrics(metrics::Registry& registry, const std::string& model)
-    : retries(registry.counter("hearth_upstream_retries_total",
-                               "Calls made once more to the server that failed",
-                               {{"model", model}})),
-      failovers(registry.counter("hearth_upstream_failovers_total",
-                                 "Calls that went on to another server", {{"model", model}})),
-      fallbacks(registry.counter("hearth_model_fallbacks_total",
-                                 "Calls that went on to another model", {{"model", model}})),
-      continuations(registry.counter("hearth_upstream_continuations_total",
-                                     "Answers that broke off and that another server was asked to "
-                                     "go on with",
-                                     {{"model", model}})),
-      hedges(registry.counter("hearth_upstream_hedges_total",
-                              "Calls made to a second server while the first said nothing",
-                              {{"model", model}})),
-      hedges_won(registry.counter("hearth_upstream_hedges_won_total",
-                                  "Calls that the second server of a hedge answered",
-                                  {{"model", model}})) {}
 
 struct Failover::Impl {
     // A tier with the choice among its replicas.
@@ -343,6 +325,9 @@ Awaitable<Result<T>> Failover::Impl::run(Call call, Ask ask) const {
         if (i > 0 && !stands_in(choices[i]->tier.cause, reply.error())) continue;
         if (i > 0) metrics.fallbacks.add();
         reply = co_await run_tier<T>(*choices[i], call, ask);
+        if constexpr (requires { reply->stands_in; }) {
+            if (reply && i > 0) reply->stands_in = true;
+        }
         if (reply || call.final) co_return reply;
     }
     co_return reply;
@@ -426,11 +411,24 @@ Awaitable<Result<GenerateReply>> Failover::Impl::run_on(const GenerateRequest& r
     metrics.continuations.add(static_cast<double>(so_far.continuations()));
     if (!reply && so_far.broken()) co_return fail(*so_far.broken());
     if (reply) so_far.make_whole(reply->usage);
+    if (reply && so_far.continuations() > 0) reply->stands_in = true;
     co_return reply;
 }
 
 inference::BackendInfo Failover::info() const {
     return impl_->choices.front()->tier.replicas.front().backend->info();
+}
+
+// Of those who serve the model itself: whoever of them is asked, the answer is the model's.
+std::string Failover::identity() const {
+    std::set<std::string> identities;
+    for (const Replica& replica : impl_->choices.front()->tier.replicas) {
+        identities.insert(replica.backend->identity());
+    }
+    if (identities.contains({})) return {};
+    std::string all;
+    for (const std::string& identity : identities) all += identity + '\n';
+    return all;
 }
 
 // Ready where anybody is.

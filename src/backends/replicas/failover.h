@@ -79,6 +79,7 @@ class Failover final : public inference::Backend {
     bool is_made_of(std::span<const Tier> tiers, const FailoverOptions& options) const;
 
     inference::BackendInfo info() const override;
+    std::string identity() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
     Awaitable<Result<inference::RerankReply>> rerank(inference::RerankRequest request,

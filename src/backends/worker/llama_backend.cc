@@ -138,6 +138,8 @@ inference::BackendInfo LlamaBackend::info() const {
     return {.name = "llama/" + impl_->model(), .model = impl_->model()};
 }
 
+std::string LlamaBackend::identity() const { return impl_->supervisor.options().identity; }
+
 inference::Health LlamaBackend::probe() const { return health_of(impl_->supervisor.state()); }
 
 Awaitable<Result<std::chrono::nanoseconds>> LlamaBackend::load(inference::LoadRequest request,

@@ -28,6 +28,7 @@ class LlamaBackend final : public inference::Backend {
     ~LlamaBackend() override;
 
     inference::BackendInfo info() const override;
+    std::string identity() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
     Awaitable<Result<inference::RerankReply>> rerank(inference::RerankRequest request,

@@ -39,6 +39,7 @@ struct WorkerOptions {
     const WorkerKind* kind = &kHearthWorker;
     std::filesystem::path program;
     std::string model;                   // its name, for errors and the log
+    std::string identity;                // of its answers: inference/backend.h
     std::filesystem::path files;         // a folder for hearth-worker, a GGUF file for llama-server
     std::vector<std::string> arguments;  // more of the program's own: "--precision", "int8"
     std::function<std::vector<std::string>()> late_arguments;  // asked before every start; or null

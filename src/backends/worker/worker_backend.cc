@@ -76,6 +76,8 @@ inference::BackendInfo WorkerBackend::info() const {
     return {.name = "worker/" + model, .model = model};
 }
 
+std::string WorkerBackend::identity() const { return impl_->supervisor.options().identity; }
+
 inference::Health WorkerBackend::probe() const { return health_of(impl_->supervisor.state()); }
 
 Awaitable<Result<EmbedReply>> WorkerBackend::embed(EmbedRequest request, Deadline deadline) {

@@ -18,6 +18,7 @@ class WorkerBackend final : public inference::Backend {
     ~WorkerBackend() override;
 
     inference::BackendInfo info() const override;
+    std::string identity() const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
     // InvalidArgument, reason "model_cannot_rerank".
