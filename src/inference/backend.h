@@ -35,6 +35,8 @@ class Backend {
     // All that its answers depend on beside the request: the model's weights and how they are
     // computed with. Two that are equal answer alike. Empty: unknown, and nothing of it is kept.
     virtual std::string identity() const { return {}; }
+    // Whether a call in that dialect goes on, and its answer comes back, in its own words.
+    virtual bool relays(Dialect) const { return false; }
     virtual Awaitable<Result<EmbedReply>> embed(EmbedRequest request, Deadline deadline) = 0;
     virtual Awaitable<Result<RerankReply>> rerank(RerankRequest request, Deadline deadline) = 0;
     // Returns when the answer has ended; `request` must stay until then. After an event was pushed

@@ -109,11 +109,20 @@ bool is_repeatable(const GenerateRequest& request) {
            number_at(request.body, "top_k") == 1.0;
 }
 
-cache::Key key_of(const GenerateRequest& request, std::string_view identity, const Caller& caller) {
-    cache::KeyWriter writer(name_of(request.operation));
-    writer.text("tenant", caller.tenant)
-        .text("identity", identity)
-        .number("context", request.context_min)
+cache::Key key_of(const GenerateRequest& request, std::string_view identity, const Caller& caller,
+                  bool relays) {
+    cache::KeyWriter writer(relays ? "relayed" : name_of(request.operation));
+    writer.text("tenant", caller.tenant).text("identity", identity);
+    if (relays) {
+        writer.number("dialect", static_cast<std::uint64_t>(request.original->dialect))
+            .number("stream", request.original->stream ? 1 : 0)
+            .text("usage", request.original->usage_wish)
+            .text("original", request.original->body)
+            .number("fields", request.original->headers.size());
+        for (const auto& [name, value] : request.original->headers) writer.text(name, value);
+        return writer.finish();
+    }
+    writer.number("context", request.context_min)
         .number("opens_answer", request.opens_answer ? 1 : 0)
         .json("body", request.body, kIdle);
     return writer.finish();
@@ -122,8 +131,15 @@ cache::Key key_of(const GenerateRequest& request, std::string_view identity, con
 void KeepingSink::begin(inference::Origin origin) {
     origin_ = origin;
     events_.clear();
+    relayed_.clear();
     bytes_ = 0;
     next_.begin(std::move(origin));
+}
+
+Awaitable<Result<void>> KeepingSink::relay(std::string_view bytes, bool says) {
+    bytes_ += bytes.size();
+    if (bytes_ <= kBytesMax) relayed_ += bytes;
+    co_return co_await next_.relay(bytes, says);
 }
 
 Awaitable<Result<void>> KeepingSink::push(json::object event) {
@@ -154,6 +170,12 @@ bool KeepingSink::join(const json::object& event) {
 }
 
 bool KeepingSink::has_ended() const {
+    // Whoever relays has seen its end. What a filter did to it, it says with one of these words, of
+    // which none is in many answers.
+    if (!relayed_.empty()) {
+        return events_.empty() && !relayed_.contains("content_filter") &&
+               !relayed_.contains("\"refusal\"");
+    }
     std::set<std::uint64_t> begun;
     std::set<std::uint64_t> ended;
     for (const json::value& event : events_) {
@@ -187,7 +209,8 @@ std::optional<std::string> KeepingSink::payload(const GenerateReply& reply) cons
     return json::serialize(json::object{{"model", origin_.model},
                                         {"backend", origin_.backend},
                                         {"usage", std::move(usage)},
-                                        {"events", events_}});
+                                        {"events", events_},
+                                        {"relayed", relayed_}});
 }
 
 std::optional<KeptAnswer> KeptAnswer::read(const cache::Entry& entry) {
@@ -209,6 +232,7 @@ std::optional<KeptAnswer> KeptAnswer::read(const cache::Entry& entry) {
             answer.reply.usage.*count = inference::count_at(*usage, name);
         }
     }
+    answer.relayed = inference::text_at(members, "relayed");
     answer.events = std::move(events->get_array());
     return answer;
 }
@@ -218,6 +242,7 @@ Awaitable<Result<GenerateReply>> KeptAnswer::say(inference::Sink& sink) {
     for (json::value& event : events) {
         CO_TRY_VOID(co_await sink.push(std::move(event.get_object())));
     }
+    if (!relayed.empty()) CO_TRY_VOID(co_await sink.relay(relayed, true));
     co_return reply;
 }
 

@@ -22,23 +22,26 @@ cache::Space space_of(const inference::GenerateRequest& request);
 // has a seed.
 bool is_repeatable(const inference::GenerateRequest& request);
 
-// Of a call to whatever has that identity (inference::Backend::identity).
+// Of a call to whatever has that identity (inference::Backend::identity). `relays`: the answer may
+// come in the words of the caller's dialect, and is for callers who write the same alone; else it
+// is there for all dialects.
 cache::Key key_of(const inference::GenerateRequest& request, std::string_view identity,
-                  const Caller& caller);
+                  const Caller& caller, bool relays);
 
-// Passes an answer on and writes it down. It takes none in another dialect's words: what is kept is
-// there for all of them.
+// Passes an answer on and writes it down.
 class KeepingSink final : public inference::Sink {
   public:
     // Longer answers are passed on and not kept.
     static constexpr std::size_t kBytesMax = 4 << 20;
 
-    KeepingSink(inference::Sink& next, inference::Operation operation)
-        : next_(next), operation_(operation) {}
+    KeepingSink(inference::Sink& next, inference::Operation operation, bool relays)
+        : next_(next), operation_(operation), relays_(relays) {}
 
     void begin(inference::Origin origin) override;
     Awaitable<Result<void>> push(boost::json::object event) override;
     Awaitable<Result<void>> alive() override { co_return co_await next_.alive(); }
+    bool relays() const override { return relays_ && next_.relays(); }
+    Awaitable<Result<void>> relay(std::string_view bytes, bool says) override;
     bool shows_at_once() const override { return next_.shows_at_once(); }
     void first_word() override { next_.first_word(); }
 
@@ -52,8 +55,10 @@ class KeepingSink final : public inference::Sink {
 
     inference::Sink& next_;
     const inference::Operation operation_;
+    const bool relays_;
     inference::Origin origin_;
     boost::json::array events_;
+    std::string relayed_;  // instead of events
     std::size_t bytes_ = 0;
 };
 
@@ -61,6 +66,7 @@ class KeepingSink final : public inference::Sink {
 struct KeptAnswer {
     inference::Origin origin;
     boost::json::array events;
+    std::string relayed;  // instead of events
     inference::GenerateReply reply;
 
     // Nothing: the entry holds no answer.

@@ -31,6 +31,7 @@ class SayingBackend final : public inference::Backend {
   public:
     inference::BackendInfo info() const override { return {.name = "llama/m", .model = "m"}; }
     std::string identity() const override { return "weights"; }
+    bool relays(inference::Dialect) const override { return speaks_all; }
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest, Deadline) override {
         co_return fail(Code::Unsupported, "no");
     }
@@ -40,7 +41,10 @@ class SayingBackend final : public inference::Backend {
     Awaitable<Result<GenerateReply>> generate(const GenerateRequest& request, inference::Sink& sink,
                                               Deadline) override {
         ++calls;
-        relayed = request.original != nullptr && sink.relays();
+        if (request.original != nullptr && sink.relays() && speaks_all) {
+            for (const std::string& said : relayed) CO_TRY_VOID(co_await sink.relay(said, true));
+            co_return GenerateReply{.usage = {.prompt_tokens = 5}};
+        }
         for (const json::object& event : events) CO_TRY_VOID(co_await sink.push(event));
         if (failure) co_return fail(*failure);
         co_return GenerateReply{.usage = {.prompt_tokens = 5, .completion_tokens = 3},
@@ -60,7 +64,8 @@ class SayingBackend final : public inference::Backend {
         delta("a"), delta("b"), delta("c"), finish("stop")};
     std::optional<Error> failure;
     bool stands_in = false;
-    bool relayed = false;
+    std::vector<std::string> relayed = {"data: one\n\n", "data: two\n\n"};
+    bool speaks_all = false;
     int calls = 0;
 };
 
@@ -73,6 +78,10 @@ class ListeningSink final : public inference::Sink {
     }
     Awaitable<Result<void>> alive() override { co_return Result<void>(); }
     bool relays() const override { return true; }
+    Awaitable<Result<void>> relay(std::string_view bytes, bool) override {
+        relayed += bytes;
+        co_return Result<void>();
+    }
 
     // What a reader puts together of it.
     std::string text() const {
@@ -89,6 +98,7 @@ class ListeningSink final : public inference::Sink {
 
     inference::Origin origin;
     std::vector<json::object> events;
+    std::string relayed;
 };
 
 GenerateRequest chat(std::string_view body = R"({"messages":[],"temperature":0})") {
@@ -248,20 +258,54 @@ TEST_F(KeptAnswerTest, AnEmptyAnswerIsAnAnswer) {
     EXPECT_EQ(outcome_of(chat()), Outcome::HitMemory);
 }
 
-TEST_F(KeptAnswerTest, AnAnswerForAllDialectsIsNotRelayedInOne) {
+// A server that speaks the caller's dialect answers in it, and what it said is said again as it
+// was.
+TEST_F(KeptAnswerTest, WhatIsRelayedIsKeptAsItWasWritten) {
+    backend->speaks_all = true;
     GenerateRequest request = chat();
-    request.original = std::make_shared<inference::Original>();
-    (void)ask(request);
-    EXPECT_FALSE(backend->relayed);
-    request = chat("{}");
-    request.original = std::make_shared<inference::Original>();
-    (void)ask(request);
-    EXPECT_TRUE(backend->relayed);
-    request = chat();
-    request.original = std::make_shared<inference::Original>();
+    request.original = std::make_shared<inference::Original>(inference::Original{.body = "{1}"});
     request.untranslatable = std::make_shared<const Error>();
+    EXPECT_EQ(ask(request).sink.relayed, "data: one\n\ndata: two\n\n");
+    const Said again = ask(request);
+    EXPECT_EQ(again.sink.origin.outcome, Outcome::HitMemory);
+    EXPECT_EQ(again.sink.relayed, "data: one\n\ndata: two\n\n");
+    EXPECT_TRUE(again.sink.events.empty());
+    EXPECT_EQ(again.reply->usage.prompt_tokens, 5U);
+    EXPECT_EQ(backend->calls, 1);
+    for (int i = 0; i < 4; ++i) {
+        inference::Original original = *request.original;
+        if (i == 0) original.body = "{2}";
+        if (i == 1) original.stream = true;
+        if (i == 2) original.dialect = inference::Dialect::OllamaChat;
+        if (i == 3) original.headers.emplace_back("anthropic-beta", "x");
+        GenerateRequest other = request;
+        other.original = std::make_shared<inference::Original>(original);
+        EXPECT_EQ(outcome_of(other), Outcome::Miss) << i;
+    }
+    // In no dialect's own words it is another answer, and of what cannot be translated none.
+    request.original = nullptr;
     EXPECT_EQ(outcome_of(request), Outcome::Bypass);
-    EXPECT_TRUE(backend->relayed);
+    request.untranslatable = nullptr;
+    EXPECT_EQ(outcome_of(request), Outcome::Miss);
+}
+
+TEST_F(KeptAnswerTest, WhatIsRelayedAndFilteredIsNotKept) {
+    backend->speaks_all = true;
+    GenerateRequest request = chat();
+    request.original = std::make_shared<inference::Original>(inference::Original{.body = "{1}"});
+    for (const char* said :
+         {R"({"finish_reason":"content_filter"})", R"({"stop_reason":"refusal"})"}) {
+        backend->relayed = {said};
+        (void)ask(request);
+        EXPECT_EQ(outcome_of(request), Outcome::Miss) << said;
+    }
+    backend->relayed = {std::string(KeepingSink::kBytesMax + 1, 'x')};
+    (void)ask(request);
+    EXPECT_EQ(outcome_of(request), Outcome::Miss);
+    answers.clear({});
+    backend->relayed = {std::string(1000, 'x'), std::string(1000, 'y')};
+    (void)ask(request);
+    EXPECT_EQ(outcome_of(request), Outcome::HitMemory);
 }
 
 // Many pieces of one text are kept as one, and nothing else is joined.

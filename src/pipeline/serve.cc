@@ -336,10 +336,9 @@ Awaitable<Result<GenerateReply>> call_generate(const Target& target, const Gener
     co_return co_await target.backend->generate(request, sink, deadline);
 }
 
-// By itself the cache keeps what would come out the same again, and never what is said in words
-// that only the caller's dialect has.
-bool may_be_kept(const GenerateRequest& request, const Caller& caller) {
-    if (request.untranslatable != nullptr) return false;
+// What only the caller's dialect has words for is kept where it is answered in them.
+bool may_be_kept(const GenerateRequest& request, const Caller& caller, bool relays) {
+    if (request.untranslatable != nullptr && !relays) return false;
     return caller.cache.mode != cache::Mode::Auto || is_repeatable(request);
 }
 
@@ -348,12 +347,14 @@ Awaitable<Result<GenerateReply>> find_or_generate(const Target& target, cache::A
                                                   const GenerateRequest& request,
                                                   const Caller& caller, MeteringSink& sink,
                                                   Deadline deadline) {
-    if (answers == nullptr || !may_be_kept(request, caller)) {
+    const bool relays = request.original != nullptr && sink.relays() &&
+                        target.backend->relays(request.original->dialect);
+    if (answers == nullptr || !may_be_kept(request, caller, relays)) {
         if (caller.cache.mode == cache::Mode::Only) co_return not_kept();
         co_return co_await call_generate(target, request, sink, deadline);
     }
     cache::Answers::Making making{.space = space_of(request),
-                                  .key = key_of(request, target.identity, caller),
+                                  .key = key_of(request, target.identity, caller, relays),
                                   .model = target.backend->info().model,
                                   .tenant = caller.tenant,
                                   .life = caller.cache.life,
@@ -368,7 +369,7 @@ Awaitable<Result<GenerateReply>> find_or_generate(const Target& target, cache::A
     }
     if (caller.cache.mode == cache::Mode::Only) co_return not_kept();
     sink.set_outcome(Outcome::Miss);
-    KeepingSink keeping(sink, request.operation);
+    KeepingSink keeping(sink, request.operation, relays);
     const auto start = Clock::now();
     auto reply = co_await call_generate(target, request, keeping, deadline);
     if (!reply || reply->stands_in || !cache::keeps(caller.cache.mode)) co_return reply;

@@ -27,13 +27,17 @@ inference::BackendInfo RemoteBackend::info() const {
 
 std::string RemoteBackend::identity() const { return upstream_->identity_of(model_); }
 
+bool RemoteBackend::relays(inference::Dialect dialect) const {
+    return speaks(upstream_->wire().kind(), dialect);
+}
+
 inference::Health RemoteBackend::probe() const { return upstream_->health(); }
 
 Awaitable<Result<GenerateReply>> RemoteBackend::generate(const GenerateRequest& request,
                                                          inference::Sink& sink, Deadline deadline) {
     const Wire& wire = upstream_->wire();
     const Original* own = request.original.get();
-    if (own != nullptr && !(sink.relays() && speaks(wire.kind(), own->dialect))) own = nullptr;
+    if (own != nullptr && !(sink.relays() && relays(own->dialect))) own = nullptr;
     http::Call call;
     if (own != nullptr) {
         call = verbatim_call(*own, model_);

@@ -22,6 +22,7 @@ class RemoteBackend final : public inference::Backend {
 
     inference::BackendInfo info() const override;
     std::string identity() const override;
+    bool relays(inference::Dialect dialect) const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
     // By servers of OpenAI's kind, most of which rerank at /v1/rerank; others: Unsupported. Scores

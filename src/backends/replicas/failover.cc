@@ -431,6 +431,12 @@ std::string Failover::identity() const {
     return all;
 }
 
+bool Failover::relays(inference::Dialect dialect) const {
+    return std::ranges::any_of(impl_->choices.front()->tier.replicas, [&](const Replica& replica) {
+        return replica.backend->relays(dialect);
+    });
+}
+
 // Ready where anybody is.
 inference::Health Failover::probe() const {
     auto best = inference::Health::Down;

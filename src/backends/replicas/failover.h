@@ -80,6 +80,7 @@ class Failover final : public inference::Backend {
 
     inference::BackendInfo info() const override;
     std::string identity() const override;
+    bool relays(inference::Dialect dialect) const override;
     Awaitable<Result<inference::EmbedReply>> embed(inference::EmbedRequest request,
                                                    Deadline deadline) override;
     Awaitable<Result<inference::RerankReply>> rerank(inference::RerankRequest request,
