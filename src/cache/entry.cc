@@ -52,6 +52,9 @@ Result<std::string> payload_of(const Head& head, std::string_view stored) {
         if (stored.size() != head.payload) return damaged("its length");
         return std::string(stored);
     }
+    if (ZSTD_getFrameContentSize(stored.data(), stored.size()) != head.payload) {
+        return damaged("its compressed length");
+    }
     std::string out(head.payload, '\0');
     const std::size_t size = ZSTD_decompress(out.data(), out.size(), stored.data(), stored.size());
     if (ZSTD_isError(size) || size != out.size()) return damaged("its compression");
@@ -96,7 +99,9 @@ Result<Entry> decode(std::string_view bytes) {
     if (XXH3_64bits(summed.data(), summed.size()) != sum) return damaged("its checksum");
     std::string_view rest = summed.substr(sizeof head);
     const std::size_t names = std::size_t{head.space} + head.model + head.tenant;
-    if (rest.size() != names + head.stored || head.payload > kPayloadMax) {
+    const bool is_bounded = head.payload <= kPayloadMax && head.space <= kNameMax &&
+                            head.model <= kNameMax && head.tenant <= kNameMax;
+    if (rest.size() != names + head.stored || !is_bounded) {
         return damaged("its lengths");
     }
     const auto take = [&](std::size_t size) {
