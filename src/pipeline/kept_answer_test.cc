@@ -180,11 +180,13 @@ TEST_F(KeptAnswerTest, ByItselfKeepsWhatWouldComeOutTheSame) {
 }
 
 TEST_F(KeptAnswerTest, AModelsConfigurationSpeaksForCallersWhoSayNothing) {
-    const Serve all(route, &answers, {{"m", cache::Mode::All}});
+    const Serve all(route, &answers, [](std::string_view model) {
+        return model == "m" ? cache::Mode::All : cache::Mode::Off;
+    });
     EXPECT_EQ(ask(chat("{}"), cache::Mode::Auto, &all).sink.origin.outcome, Outcome::Miss);
     EXPECT_EQ(ask(chat("{}"), cache::Mode::Auto, &all).sink.origin.outcome, Outcome::HitMemory);
     EXPECT_EQ(ask(chat("{}"), cache::Mode::Off, &all).sink.origin.outcome, Outcome::Bypass);
-    const Serve off(route, &answers, {{"m", cache::Mode::Off}});
+    const Serve off(route, &answers, [](std::string_view) { return cache::Mode::Off; });
     EXPECT_EQ(ask(chat(), cache::Mode::Auto, &off).sink.origin.outcome, Outcome::Bypass);
     EXPECT_EQ(ask(chat(), cache::Mode::Refresh, &off).sink.origin.outcome, Outcome::Miss);
 }

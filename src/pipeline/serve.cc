@@ -275,9 +275,8 @@ cache::Answers* Serve::answers_for(const Target& target, const Caller& caller) c
 
 // Who wishes nothing of his own gets what the model's configuration says.
 void Serve::set_mode(Caller& caller, const Target& target) const {
-    if (caller.cache.mode != cache::Mode::Auto || modes_.empty()) return;
-    const auto found = modes_.find(target.backend->info().model);
-    if (found != modes_.end()) caller.cache.mode = found->second;
+    if (caller.cache.mode != cache::Mode::Auto || !mode_of_) return;
+    caller.cache.mode = mode_of_(target.backend->info().model);
 }
 
 Awaitable<Result<Served>> Serve::embed(EmbedRequest request, Caller caller,

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,12 +91,13 @@ class Serve {
     // Errors: NotFound (reason "model_not_found"), Unavailable.
     using Route = std::function<Result<std::shared_ptr<const Target>>(std::string_view model)>;
 
-    // What is to be done with answers of a model where the caller says nothing, by its name.
-    using Modes = std::map<std::string, cache::Mode>;
+    // What is to be done with answers of a model, by its own name, where the caller says nothing.
+    // Thread-safe, never blocks.
+    using ModeOf = std::function<cache::Mode(std::string_view model)>;
 
-    // `answers`, where it is not null, must outlive it.
-    explicit Serve(Route route, cache::Answers* answers = nullptr, Modes modes = {})
-        : route_(std::move(route)), answers_(answers), modes_(std::move(modes)) {}
+    // `answers`, where it is not null, must outlive it. `mode_of` null: Auto.
+    explicit Serve(Route route, cache::Answers* answers = nullptr, ModeOf mode_of = nullptr)
+        : route_(std::move(route)), answers_(answers), mode_of_(std::move(mode_of)) {}
 
     // Errors: those of Route and of inference::Backend::embed, and NotFound (reason "not_cached")
     // for who only wants what is kept.
@@ -125,7 +125,7 @@ class Serve {
 
     Route route_;
     cache::Answers* answers_;
-    Modes modes_;
+    ModeOf mode_of_;
 };
 
 }  // namespace hearth::pipeline

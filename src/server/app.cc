@@ -7,6 +7,7 @@
 #include "http/server.h"
 #include "runtime/shard.h"
 #include "runtime/signals.h"
+#include "server/candidates.h"
 #include "server/elsewhere.h"
 #include "server/gateway.h"
 #include "server/routes.h"
@@ -35,6 +36,19 @@ bool is_loopback(std::string_view address) {
 
 std::string printable(const std::string& address) {
     return address.starts_with("unix:") ? address : "http://" + address;
+}
+
+// Names mean models as in requests: without regard to case, and to a tag that is not written.
+pipeline::Serve::ModeOf mode_of_models(const CacheSection& section) {
+    auto modes = section.modes();
+    CHECK(modes);  // parse_config has read every entry
+    if (modes->empty()) return nullptr;
+    return [modes = *std::move(modes)](std::string_view model) {
+        for (const auto& [name, mode] : modes) {
+            if (same_model(name, model) || same_model(name, without_tag(model))) return mode;
+        }
+        return cache::Mode::Auto;
+    };
 }
 
 cache::AnswersOptions answers_options(const CacheSection& section) {
@@ -108,7 +122,7 @@ Result<void> serve_until_signal(const std::function<Result<Config>()>& load,
     cache::Answers answers(answers_options(config.cache), registry);
     const pipeline::Serve serve([&](std::string_view model) { return directory.route(model); },
                                 config.cache.memory_mib > 0 ? &answers : nullptr,
-                                *config.cache.modes());
+                                mode_of_models(config.cache));
     ModelStore store(workers, config.store_dir());
     Gateway gateway{.config = config,
                     .registry = registry,

@@ -227,6 +227,19 @@ TEST_F(KeptAnswers, AreOnlyThoseThatWouldComeOutTheSame) {
     EXPECT_EQ(cache_field(ask(address(), "/v1/chat/completions", body)), "bypass");
 }
 
+TEST(KeptByConfiguration, NamesModelsAsRequestsDo) {
+    const ServerProcess server(
+        text_options({kKeeps, "HEARTH_CACHE__MODELS=Tiny-Text=all,tiny-fim=off"}));
+    json::object body = chat("tiny-text", "chance");
+    body["temperature"] = 0.8;
+    EXPECT_EQ(cache_field(ask(server.address(), "/v1/chat/completions", body)), "miss");
+    EXPECT_EQ(cache_field(ask(server.address(), "/v1/chat/completions", body)), "hit-l1");
+    const json::object off = chat("tiny-fim", "never");
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(cache_field(ask(server.address(), "/v1/chat/completions", off)), "bypass");
+    }
+}
+
 // F39: there, the model was loaded before the look-up.
 TEST_F(KeptAnswers, NeedNoModelInMemory) {
     const json::object body = chat("tiny-text", "unloaded");
