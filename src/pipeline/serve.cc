@@ -175,6 +175,18 @@ std::unexpected<Error> not_kept() {
          .reason = "not_cached"});
 }
 
+// Of before the look-up, so that a clear which comes later kills what is being made.
+cache::Answers::Making begin_making(const cache::Answers& answers, const Target& target,
+                                    const Caller& caller, cache::Space space,
+                                    const cache::Key& key) {
+    return {.space = space,
+            .key = key,
+            .model = target.backend->info().model,
+            .tenant = caller.tenant,
+            .life = caller.cache.life,
+            .clears = answers.clears()};
+}
+
 // call: with the caller's deadline; retries belong to the backend, which knows what was sent.
 Awaitable<Result<EmbedReply>> call_embed(const Target& target, EmbedRequest request,
                                          Deadline deadline) {
@@ -238,12 +250,8 @@ Awaitable<Result<RerankReply>> find_or_rerank(const Target& target, cache::Answe
     if (answers == nullptr) {
         co_return co_await call_rerank(target, std::move(request), deadline);
     }
-    cache::Answers::Making making{.space = cache::Space::Rerank,
-                                  .key = key_of(request, target.identity, caller),
-                                  .model = target.backend->info().model,
-                                  .tenant = caller.tenant,
-                                  .life = caller.cache.life,
-                                  .clears = answers->clears()};
+    auto making = begin_making(*answers, target, caller, cache::Space::Rerank,
+                               key_of(request, target.identity, caller));
     if (cache::looks_up(caller.cache.mode)) {
         const auto found = answers->find(making.space, making.key);
         auto reply = found ? scores_of(*found->entry, request.documents.size()) : std::nullopt;
@@ -352,12 +360,8 @@ Awaitable<Result<GenerateReply>> find_or_generate(const Target& target, cache::A
         if (caller.cache.mode == cache::Mode::Only) co_return not_kept();
         co_return co_await call_generate(target, request, sink, deadline);
     }
-    cache::Answers::Making making{.space = space_of(request),
-                                  .key = key_of(request, target.identity, caller, relays),
-                                  .model = target.backend->info().model,
-                                  .tenant = caller.tenant,
-                                  .life = caller.cache.life,
-                                  .clears = answers->clears()};
+    auto making = begin_making(*answers, target, caller, space_of(request),
+                               key_of(request, target.identity, caller, relays));
     if (cache::looks_up(caller.cache.mode)) {
         const auto found = answers->find(making.space, making.key);
         auto kept = found ? KeptAnswer::read(*found->entry) : std::nullopt;
