@@ -75,6 +75,19 @@ TEST(Config, AModelMayHaveKeysOfItsOwn) {
     EXPECT_NE(refusal("llama: {models: ['tiny context=\"1']}"), "accepted");
 }
 
+TEST(Config, ModelsCanHaveTheirOwnWaysWithTheCache) {
+    const auto config = parse_config("f", "cache: {models: ['coder:7b=all', tiny=off]}", {});
+    ASSERT_TRUE(config) << config.error().message;
+    const std::map<std::string, cache::Mode> modes = {{"coder:7b", cache::Mode::All},
+                                                      {"tiny", cache::Mode::Off}};
+    EXPECT_EQ(*config->cache.modes(), modes);
+    for (const char* wrong : {"tiny", "tiny=", "=all", "tiny=only", "tiny=refresh", "tiny=yes"}) {
+        EXPECT_EQ(
+            refusal(std::string("cache: {models: ['") + wrong + "']}"),
+            std::string("cache.models: '") + wrong + "' is not `NAME=MODE` with auto, all or off");
+    }
+}
+
 TEST(Config, RefusesWithFileLineAndKey) {
     EXPECT_EQ(refusal("server:\n  lisen: x\n"), "hearth.yaml line 2: unknown key server.lisen");
     EXPECT_EQ(refusal("\nserve: {}\n"), "hearth.yaml line 2: unknown key serve");

@@ -62,9 +62,10 @@ Result<std::vector<std::pair<std::string, std::string>>> names_of(const BackendS
     return names;
 }
 
-// What a triton server's models are asked with; those of other kinds are asked as the caller asks.
+// What answers depend on beside the model and the caller's words: what a triton server's models are
+// asked with, and of one of OpenAI's kind which members it is not sent.
 std::string settings_of(const BackendSection& section) {
-    if (section.kind != "triton") return {};
+    if (section.kind != "triton") return section.strict;
     std::string settings = format("{}\n{}\n{}\n{}\n{}", section.tokenizer, section.pooling,
                                   section.output, section.window, section.normalize);
     for (const std::string& model : section.models) settings += '\n' + model;
